@@ -1,0 +1,241 @@
+"""Settings: small, frozen, documented at the field; from TOML files and command-line overrides.
+
+>>> load_settings(overrides=["tuning.n_epochs=2"]).tuning.n_epochs
+2
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tailorbird.errors import ConfigError
+
+
+def setting(default: Any, sentence: str) -> Any:
+    """A dataclass field with its *default* and the *sentence* that help texts and docs show."""
+    return field(default=default, metadata={"doc": sentence})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSettings:
+    """How logs become interactions."""
+
+    text: str = setting("", "Column with the person's words; empty: guessed from common names.")
+    label: str = setting("", "Column with the intent; empty: guessed.")
+    user: str = setting("", "Column with the user; empty: guessed.")
+    time: str = setting("", "Column with the time; empty: guessed.")
+    reply: str = setting("", "Column with the answer; empty: guessed.")
+    roles: str = setting("", "Foreign role names, as 'bot=assistant,customer=user'.")
+    table: str = setting("", "Table to read where the source is a database URL.")
+    encoding: str = setting("", "Text encoding; empty: UTF-8, else detected.")
+    max_reject_fraction: float = setting(0.2, "Share of bad rows above which reading stops.")
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningSettings:
+    """What cleaning changes and drops."""
+
+    strip_markup: bool = setting(True, "Remove HTML tags, entities and boilerplate lines.")
+    normalize_width: bool = setting(True, "Unicode NFC, full-width letters and digits to half.")
+    mask_pii: bool = setting(True, "Replace e-mails, phones, identity and card numbers.")
+    drop_duplicates: bool = setting(True, "Drop rows whose text and label were seen before.")
+    near_duplicate: float = setting(
+        0.9, "Similarity in [0, 1] from which rows are near duplicates; 0 turns the step off."
+    )
+    min_chars: int = setting(1, "Shorter texts are dropped.")
+    max_chars: int = setting(4000, "Longer texts are cut here.")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    """How examples are divided."""
+
+    by: Literal["random", "user", "time"] = setting("random", "What a split keeps together.")
+    ratio: tuple[int, int, int] = setting((7, 2, 1), "Train, validation and test parts.")
+    min_rows_per_label: int = setting(3, "Labels with fewer rows are left out and named.")
+    near_duplicate: float = setting(
+        0.9, "Near duplicates above this are kept in one split; 0 turns it off."
+    )
+    seed: int = setting(0, "Seed of the shuffle.")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which pretrained model, and how much of it is tuned."""
+
+    backbone: str = setting("auto", "auto, minilm, e5, a folder, or a hub name.")
+    max_tokens: int = setting(0, "Longest input in tokens; 0: from the data, at most 256.")
+    freeze_layers: int = setting(-1, "Lowest layers left as pretrained; -1: by model and machine.")
+    pooling: Literal["mean", "cls"] = setting("mean", "How token states become one vector.")
+    dropout: float = setting(0.1, "Dropout before the head.")
+    init_head: Literal["centroids", "random"] = setting(
+        "centroids", "centroids: the head starts from the class means of the pretrained features."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TuningSettings:
+    """The optimisation; a 0 means: choose by method and model, and print why."""
+
+    n_epochs: int = setting(0, "Passes over the training rows; 0: by the number of rows.")
+    batch_size: int = setting(0, "Rows per optimizer update; 0: by the number of rows.")
+    learning_rate: float = setting(0.0, "Peak rate; 0: by backbone.")
+    schedule: Literal["constant", "linear", "cosine"] = setting("linear", "Shape after warm-up.")
+    warmup_fraction: float = setting(0.1, "Share of the steps with a rising rate.")
+    weight_decay: float = setting(0.01, "Decoupled decay of matrices (not biases or norms).")
+    label_smoothing: float = setting(0.0, "Mass given to the other classes, in [0, 1).")
+    max_grad_norm: float = setting(1.0, "Gradients are clipped to this norm; 0: not.")
+    patience: int = setting(2, "Validations without gain before stopping; 0: never stop early.")
+    validations_per_epoch: int = setting(1, "How often validation is measured.")
+    dtype: Literal["auto", "float32", "bfloat16"] = setting("auto", "auto: timed at the start.")
+    seed: int = setting(0, "Seed of shuffling, dropout and new weights.")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSettings:
+    """What the report measures."""
+
+    n_bootstrap: int = setting(1000, "Resamples behind each interval.")
+    confidence: float = setting(0.95, "Coverage of the intervals.")
+    false_alarm_rate: float = setting(
+        0.05, "Share of in-scope texts that the out-of-scope threshold may turn away."
+    )
+    baselines: bool = setting(True, "Measure majority and TF-IDF + logistic regression too.")
+    seed: int = setting(0, "Seed of the resamples.")
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    """How the assistant is served."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; others than localhost need a key.")
+    port: int = setting(8420, "Port to listen on.")
+    api_key: str = setting("", "Key that clients send as 'Authorization: Bearer KEY'.")
+    max_texts: int = setting(256, "Texts in one request.")
+    max_text_chars: int = setting(8000, "Characters in one text.")
+    max_body_bytes: int = setting(1_000_000, "Bytes in one request body.")
+    max_batch_texts: int = setting(64, "Texts answered in one forward pass.")
+    max_wait_ms: float = setting(4.0, "How long the first of a batch waits for others.")
+    max_queue_texts: int = setting(2048, "Texts waiting before new ones get a 503.")
+    keep_interactions: bool = setting(True, "Store what was served (PII masked) for learning.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a build, one section a stage."""
+
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
+    cleaning: CleaningSettings = field(default_factory=CleaningSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    serving: ServingSettings = field(default_factory=ServingSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping; `settings_from` reads it back."""
+        return asdict(self)
+
+
+def load_settings(path: str | Path | None = None, *, overrides: Iterable[str] = ()) -> Settings:
+    """Read a TOML file (every key optional) and apply ``section.key=value`` *overrides*.
+
+    Raises ConfigError that names the nearest key where one is unknown.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
+    settings = settings_from(table, where=str(path or ""))
+    for override in overrides:
+        dotted, equals, raw = override.partition("=")
+        section, dot, key = dotted.strip().partition(".")
+        if not equals or not dot:
+            raise ConfigError(
+                f"{override!r} is not of the form section.key=value", cure="as tuning.n_epochs=3"
+            )
+        settings = _with(settings, {section: {key: _parse_literal(raw.strip())}}, override)
+    return settings
+
+
+def settings_from(table: Mapping[str, Any], *, where: str = "") -> Settings:
+    """Settings from a nested mapping, as TOML or `Settings.to_json` gives it."""
+    return _with(Settings(), table, where)
+
+
+def describe_settings(kind: type[Any] = Settings) -> dict[str, tuple[Any, str]]:
+    """``{"section.key": (default, sentence)}`` for every setting, in order."""
+    rows: dict[str, tuple[Any, str]] = {}
+    base = kind()
+    for section in fields(kind):
+        value = getattr(base, section.name)
+        for key in fields(value):
+            rows[f"{section.name}.{key.name}"] = (getattr(value, key.name), key.metadata["doc"])
+    return rows
+
+
+def _parse_literal(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _with(settings: Settings, table: Mapping[str, Any], where: str) -> Settings:
+    for name, values in table.items():
+        section: Any = getattr(settings, _known(name, settings, where))
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"[{name}] must be a section of keys", where=where)
+        hints = get_type_hints(type(section))
+        changes: dict[str, Any] = {}
+        for key, value in values.items():
+            _known(key, section, where, section=name)
+            changes[key] = _checked(value, hints[key], f"{name}.{key}", where)
+        sections: dict[str, Any] = {name: replace(section, **changes)}
+        settings = replace(settings, **sections)
+    return settings
+
+
+def _known(name: str, owner: Any, where: str, *, section: str = "") -> str:
+    names = [f.name for f in fields(owner)]
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    full = f"{section}.{name}" if section else f"[{name}]"
+    cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
+    raise ConfigError(f"{full} is not a setting", where=where, cure=cure)
+
+
+def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
+    """The value as the type of its field, or an error that says what is allowed."""
+    origin = get_origin(hint)
+    if origin is Literal:
+        if value in get_args(hint):
+            return value
+        allowed = ", ".join(map(str, get_args(hint)))
+        raise ConfigError(f"{name} = {value!r} is not one of {allowed}", where=where)
+    if origin is tuple:
+        parts = value.split(":") if isinstance(value, str) else value
+        kinds = get_args(hint)
+        try:
+            if len(parts) == len(kinds):
+                return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
+        except (TypeError, ValueError):
+            pass
+        raise ConfigError(f"{name} = {value!r} needs {len(kinds)} numbers, as 7:2:1", where=where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{name} = {value!r} must be of type {hint.__name__}", where=where)

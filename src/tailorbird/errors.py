@@ -1,0 +1,117 @@
+"""Every error Tailorbird raises on purpose: where it happened, what was found, what to do.
+
+The tree (each leaf is also the standard exception named beside it)::
+
+    TailorbirdError
+    ├── ConfigError            ValueError    a settings key, value or file is wrong
+    ├── MissingExtraError      ImportError   an optional dependency is not installed
+    ├── DataError              ValueError    logs, labels or splits cannot be used
+    │   ├── RowError                         one row; kept in rejects.jsonl
+    │   ├── TooManyRejectsError              more bad rows than the settings allow
+    │   └── NoLabelsError                    nothing to learn from: how to label
+    ├── WeightsError           RuntimeError  pretrained weights are missing or altered
+    ├── TuningError            RuntimeError  a run cannot start or go on
+    │   ├── DivergedError                    the loss is not a number any more
+    │   └── CheckpointError                  a checkpoint does not fit this run
+    ├── BundleError            RuntimeError  a bundle cannot be written or loaded
+    │   └── CorruptBundleError               a file differs from its manifest
+    ├── StoreError             RuntimeError  the workspace or its database
+    └── RequestError           ValueError    a client's request; becomes a 4xx
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TailorbirdError(Exception):
+    """Base of the tree; reads as ``where: what; cure``.
+
+    >>> str(TailorbirdError("role 'bot' is unknown", where="a.jsonl:4", cure="map it"))
+    "a.jsonl:4: role 'bot' is unknown; map it"
+    """
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.cure = cure
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"; {self.cure}" if self.cure else ""
+        return f"{place}{self.what}{advice}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.what, self.where, self.cure)
+
+
+def _rebuild(kind: type[TailorbirdError], what: str, where: str, cure: str) -> TailorbirdError:
+    return kind(what, where=where, cure=cure)
+
+
+class ConfigError(TailorbirdError, ValueError):
+    """A settings key, value or file is wrong."""
+
+
+class MissingExtraError(TailorbirdError, ImportError):
+    """An optional dependency is not installed; the message names the extra.
+
+    >>> str(missing_extra("tensorboard", extra="tracking"))
+    "package 'tensorboard' is not installed; pip install 'tailorbird[tracking]'"
+    """
+
+
+def missing_extra(package: str, *, extra: str) -> MissingExtraError:
+    """Build the error for a *package* that the optional dependency set *extra* brings."""
+    return MissingExtraError(
+        f"package {package!r} is not installed", cure=f"pip install 'tailorbird[{extra}]'"
+    )
+
+
+class DataError(TailorbirdError, ValueError):
+    """Logs, labels or splits cannot be used as they are."""
+
+
+class RowError(DataError):
+    """One row cannot be used; *where* is ``file:line``."""
+
+
+class TooManyRejectsError(DataError):
+    """More rows were rejected than ``reading.max_rejects`` allows."""
+
+
+class NoLabelsError(DataError):
+    """No row carries a label, so there is nothing to learn from."""
+
+
+class WeightsError(TailorbirdError, RuntimeError):
+    """Pretrained weights are missing, altered, or of an unsupported kind."""
+
+
+class TuningError(TailorbirdError, RuntimeError):
+    """A tuning run cannot start or go on."""
+
+
+class DivergedError(TuningError):
+    """The loss became NaN or infinite."""
+
+
+class CheckpointError(TuningError):
+    """A checkpoint is missing, damaged, or belongs to another run."""
+
+
+class BundleError(TailorbirdError, RuntimeError):
+    """A bundle cannot be written or loaded."""
+
+
+class CorruptBundleError(BundleError):
+    """A file of the bundle is missing or differs from its manifest."""
+
+
+class StoreError(TailorbirdError, RuntimeError):
+    """The workspace folder or its database cannot be used."""
+
+
+class RequestError(TailorbirdError, ValueError):
+    """A client's request cannot be answered; the service turns it into a 4xx."""
