@@ -16,7 +16,8 @@ The tree (each leaf is also the standard exception named beside it)::
     ├── BundleError            RuntimeError  a bundle cannot be written or loaded
     │   └── CorruptBundleError               a file differs from its manifest
     ├── StoreError             RuntimeError  the workspace or its database
-    └── RequestError           ValueError    a client's request; becomes a 4xx
+    ├── RequestError           ValueError    a client's request; becomes a 4xx
+    └── UnavailableError       RuntimeError  nothing can be answered now; becomes a 503
 """
 
 from __future__ import annotations
@@ -115,3 +116,7 @@ class StoreError(TailorbirdError, RuntimeError):
 
 class RequestError(TailorbirdError, ValueError):
     """A client's request cannot be answered; the service turns it into a 4xx."""
+
+
+class UnavailableError(TailorbirdError, RuntimeError):
+    """The service cannot answer right now: loading, overloaded or closing; becomes a 503."""

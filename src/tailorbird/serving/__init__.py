@@ -1,0 +1,1 @@
+"""Answering over HTTP: the engine, and the routes around it."""

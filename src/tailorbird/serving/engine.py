@@ -1,0 +1,280 @@
+"""Answers texts with a predictor, joining concurrent requests into batches; knows no HTTP.
+
+One worker thread does the computing, so the event loop stays free. A request that finds the
+engine idle is computed at once; one that comes while others are in flight waits for them, at
+most ``max_wait_ms``, because a forward pass over eight texts costs far less than eight passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from tailorbird.config import ServingSettings
+from tailorbird.errors import BundleError, UnavailableError
+from tailorbird.records import Prediction
+
+log = logging.getLogger(__name__)
+
+WARM_UP = ("warm up", "预热")
+"""Answered once before a predictor is called ready: loads what it loads lazily."""
+
+
+class Predictor(Protocol):
+    """What the engine serves; a Bundle is one, `tailorbird.testing.KeywordPredictor` another."""
+
+    @property
+    def id(self) -> str:
+        """Names the predictor in every answer it makes."""
+        ...
+
+    def predict(self, texts: Sequence[str], /) -> list[Prediction]:
+        """One prediction a text, in their order; called in one worker thread."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The predictions of one request, all made by the same bundle."""
+
+    bundle: str
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    texts: Sequence[str]
+    predictor: Predictor
+    answer: asyncio.Future[Answer]
+    predictions: list[Prediction] = field(default_factory=list)
+    n_taken: int = 0
+
+    def settle(self, outcome: list[Prediction] | BundleError) -> None:
+        """Take in the outcome of a part; the last part completes the answer."""
+        if self.answer.done():  # the client went away, or an earlier part failed
+            return
+        if isinstance(outcome, BundleError):
+            self.answer.set_exception(outcome)
+            return
+        self.predictions += outcome
+        if len(self.predictions) == len(self.texts):
+            self.answer.set_result(Answer(self.predictor.id, tuple(self.predictions)))
+
+
+class PredictionEngine:
+    """Micro-batches concurrent requests to one predictor, which can be replaced while it runs.
+
+    Use as ``async with PredictionEngine(predictor, settings) as engine``, or call `start` and
+    `close`. *on_batch* is told the number of texts of every forward pass.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor | None,
+        settings: ServingSettings,
+        *,
+        on_batch: Callable[[int], None] = lambda n_texts: None,
+    ) -> None:
+        self._predictor = predictor
+        self._settings = settings
+        self._on_batch = on_batch
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-engine")
+        self._waiting: deque[_Request] = deque()
+        self._n_waiting = 0
+        self._in_flight: set[asyncio.Future[Answer]] = set()
+        self._arrival = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._problem: UnavailableError | None = UnavailableError(
+            "the bundle is being loaded", cure="try again in a moment"
+        )
+        # What the last batch saw, to judge whether others are about to come.
+        self._last_end_s = float("-inf")
+        self._n_expected = 0
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """The one that answers new requests; None while there is none."""
+        return self._predictor
+
+    @property
+    def problem(self) -> UnavailableError | None:
+        """Why new requests cannot be answered right now; None when they can."""
+        if self._is_closing:
+            return UnavailableError("the service is shutting down", cure="try again in a moment")
+        if self._predictor is None:
+            return UnavailableError(
+                "no bundle is live yet", cure="build one with: tailorbird build LOGS"
+            )
+        return self._problem
+
+    @property
+    def n_waiting(self) -> int:
+        """Texts accepted and not yet given to the predictor."""
+        return self._n_waiting
+
+    async def start(self) -> None:
+        """Begin to work; the predictor is loaded in the background, `problem` says how far."""
+        self._worker = asyncio.create_task(self._work(), name="tailorbird-engine")
+
+    async def answer(self, texts: Sequence[str]) -> Answer:
+        """Predict for all *texts* with one and the same predictor.
+
+        Raises UnavailableError when no predictor is there, the queue is full, or the engine is
+        closing, and BundleError when the predictor fails on these texts.
+        """
+        predictor = self._predictor
+        if self._worker is None or self._is_closing or predictor is None:
+            raise self.problem or UnavailableError("the engine was not started")
+        if not texts:
+            return Answer(predictor.id, ())
+        limit = self._settings.max_queue_texts
+        # A request longer than the whole queue still gets in when nothing else waits.
+        if self._n_waiting and self._n_waiting + len(texts) > limit:
+            raise UnavailableError(
+                f"{self._n_waiting} texts are waiting and the queue holds {limit}",
+                cure="try again in a moment, or raise serving.max_queue_texts",
+            )
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._in_flight.add(answer)
+        answer.add_done_callback(self._in_flight.discard)
+        self._waiting.append(_Request(tuple(texts), predictor, answer))
+        self._n_waiting += len(texts)
+        self._arrival.set()
+        return await answer
+
+    async def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """The predictions of `answer` alone."""
+        return list((await self.answer(texts)).predictions)
+
+    async def replace(self, predictor: Predictor) -> None:
+        """Answer new requests with *predictor*; those in flight finish on the old one.
+
+        The new one is tried first, beside the old one: BundleError leaves the old one live.
+        """
+        (outcome,) = await asyncio.to_thread(_predict, predictor, [WARM_UP])
+        if isinstance(outcome, BundleError):
+            raise outcome
+        self._predictor, self._problem = predictor, None
+
+    async def close(self) -> None:
+        """Refuse new requests, finish those in flight, stop the worker."""
+        self._is_closing = True
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
+        if self._worker is not None:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _warm_up(self, predictor: Predictor) -> None:
+        loop = asyncio.get_running_loop()
+        (outcome,) = await loop.run_in_executor(self._thread, _predict, predictor, [WARM_UP])
+        if self._predictor is not predictor:  # replaced in the meantime
+            return
+        if isinstance(outcome, BundleError):
+            log.error("bundle %s cannot answer", predictor.id, exc_info=outcome)
+            self._problem = UnavailableError(outcome.what, cure="tailorbird doctor says more")
+        else:
+            self._problem = None
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._predictor is not None:
+            await self._warm_up(self._predictor)
+        while True:
+            await self._gather()
+            parts = self._take()
+            if not parts:
+                continue
+            texts = [texts for _, texts in parts]
+            self._on_batch(sum(map(len, texts)))
+            outcomes = await loop.run_in_executor(
+                self._thread, _predict, parts[0][0].predictor, texts
+            )
+            self._n_expected, self._last_end_s = len(self._in_flight), loop.time()
+            for (request, _), outcome in zip(parts, outcomes, strict=True):
+                request.settle(outcome)
+
+    async def _gather(self) -> None:
+        """Return once there is something to do and, where others are near, they had time to come.
+
+        Clients that wait for their answers come back in step: whoever was in flight when the
+        last batch ended is likely to ask again at once. Nobody else was: no reason to wait.
+        """
+        while not self._waiting:
+            self._arrival.clear()
+            await self._arrival.wait()
+        max_wait_s = self._settings.max_wait_ms / 1000
+        if asyncio.get_running_loop().time() - self._last_end_s > max_wait_s:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max_wait_s):
+                while (
+                    len(self._waiting) < self._n_expected
+                    and self._n_waiting < self._settings.max_batch_texts
+                ):
+                    self._arrival.clear()
+                    await self._arrival.wait()
+
+    def _take(self) -> list[tuple[_Request, Sequence[str]]]:
+        """The next texts for one forward pass: first come, first served, one predictor."""
+        parts: list[tuple[_Request, Sequence[str]]] = []
+        room = self._settings.max_batch_texts
+        while self._waiting and room:
+            request = self._waiting[0]
+            if parts and request.predictor is not parts[0][0].predictor:
+                break
+            left = len(request.texts) - request.n_taken
+            if request.answer.done():  # its client went away, or an earlier part failed
+                self._waiting.popleft()
+                self._n_waiting -= left
+                continue
+            n_texts = min(left, room)
+            parts.append((request, request.texts[request.n_taken : request.n_taken + n_texts]))
+            request.n_taken += n_texts
+            self._n_waiting -= n_texts
+            room -= n_texts
+            if n_texts == left:
+                self._waiting.popleft()
+        return parts
+
+
+def _predict(
+    predictor: Predictor, groups: Sequence[Sequence[str]]
+) -> list[list[Prediction] | BundleError]:
+    """One outcome a group; where all together fail, each is tried alone, so that one poisonous
+    text fails its own request and no other."""
+    texts = [text for group in groups for text in group]
+    try:
+        predictions = predictor.predict(texts)
+        if len(predictions) != len(texts):
+            raise BundleError(f"gave {len(predictions)} predictions for {len(texts)} texts")
+    except Exception as error:
+        if len(groups) > 1:
+            return [outcome for group in groups for outcome in _predict(predictor, [group])]
+        # Wrapped, since an exception such as StopIteration cannot be set on a future.
+        failure = BundleError(
+            f"the bundle failed: {type(error).__name__}: {error}", where=predictor.id
+        )
+        failure.__cause__ = error
+        return [failure]
+    outcomes: list[list[Prediction] | BundleError] = []
+    for group in groups:
+        outcomes.append(predictions[: len(group)])
+        predictions = predictions[len(group) :]
+    return outcomes
