@@ -1,0 +1,189 @@
+"""Where a backbone comes from: a folder the user names, a package that ships it, or a hub.
+
+>>> choose_backbone(["我的包裹到哪了", "where is my parcel"])
+('e5', 'backbone: multilingual-e5-small (32 % of the characters are Chinese)')
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tailorbird.errors import WeightsError
+from tailorbird.modeling.embedded import EMBEDDED, embedded_folder
+from tailorbird.text import han_fraction
+
+NOTICEABLE_HAN = 0.002
+"""Share of Chinese characters from which logs count as bilingual: about one row in a hundred,
+as a Chinese sentence has a fifth of the letters of an English one."""
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_NEEDED = ("config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneFolder:
+    """A pretrained model on disk, in hub form."""
+
+    path: Path
+    """Holds config.json, safetensors and tokenizer.json."""
+    name: str
+    family: str
+    """The architecture, as ``model_type`` of its config: ``bert``, ``xlm-roberta``, …"""
+    query_prefix: str = ""
+    """Put before every text, as the model was trained."""
+    licence: str = ""
+    """As its source states it; empty where that is not known."""
+
+
+def choose_backbone(texts: Iterable[str]) -> tuple[str, str]:
+    """The name of the embedded model for the language of *texts*, and the reason as a sentence.
+
+    >>> choose_backbone(["where is my parcel"])
+    ('minilm', 'backbone: all-MiniLM-L6-v2 (no Chinese characters)')
+    """
+    share = han_fraction(texts)
+    name = "e5" if share >= NOTICEABLE_HAN else "minilm"
+    if share == 0:
+        reason = "no Chinese characters"
+    else:
+        percent = (
+            f"{share:.0%}" if share >= 0.01 else f"{share:.1%}" if share >= 0.001 else "< 0.1%"
+        )
+        reason = f"{percent.replace('%', ' %')} of the characters are Chinese"
+    return name, f"backbone: {EMBEDDED[name].model} ({reason})"
+
+
+def download_from_hub(name: str) -> Path:
+    """The folder of a hub model: what an earlier download left, else fetched now."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wanted: dict[str, Any] = {
+        "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"],
+        "ignore_patterns": ["*/*"],  # other formats of the same weights live in folders
+    }
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True, **wanted))
+        if _missing(folder) == "":
+            return folder
+    except LocalEntryNotFoundError:
+        pass  # never downloaded
+    return Path(snapshot_download(name, **wanted))
+
+
+def resolve_backbone(
+    name: str, *, cache: Path, download: Callable[[str], Path] = download_from_hub
+) -> BackboneFolder:
+    """A folder with the pretrained model *name*.
+
+    Args:
+        name: ``minilm`` or ``e5``, a folder in hub form, or a hub name such as ``owner/model``.
+        cache: where embedded models are unpacked.
+        download: gives the folder of a hub name.
+
+    Raises WeightsError where the weights are missing, altered or cannot be fetched.
+    """
+    embedded = EMBEDDED.get(name)
+    if embedded is not None and (embedded.is_installable or embedded.is_installed):
+        folder = embedded_folder(embedded, cache)
+        return BackboneFolder(
+            folder,
+            embedded.model,
+            str(_config(folder).get("model_type", "")),
+            embedded.query_prefix,
+            embedded.licence,
+        )
+    if embedded is not None:  # its package does not exist for this machine
+        return _from_hub(embedded.hub_name, download)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _described(path, path.resolve().name)
+    if _HUB_NAME.fullmatch(name) and not name.startswith("."):
+        return _from_hub(name, download)
+    raise WeightsError(
+        f"{name!r} is neither an embedded model, a folder, nor a hub name",
+        cure=f"use one of {', '.join(EMBEDDED)}, a folder that exists, or owner/model",
+    )
+
+
+def _from_hub(name: str, download: Callable[[str], Path]) -> BackboneFolder:
+    try:
+        folder = download(name)
+    except (OSError, ValueError) as error:  # huggingface_hub's own errors are these
+        cause = str(error).strip().splitlines()
+        raise WeightsError(
+            f"hub model {name!r} cannot be fetched ({cause[0] if cause else type(error).__name__})",
+            cure="check the name and the network (HF_HUB_OFFLINE, HF_ENDPOINT), download it"
+            " elsewhere and name its folder, or use minilm or e5",
+        ) from error
+    return _described(folder, name)
+
+
+def _described(folder: Path, name: str) -> BackboneFolder:
+    missing = _missing(folder)
+    if missing:
+        has_pickle = any(folder.glob("*.bin"))
+        raise WeightsError(
+            f"has no {missing}",
+            where=str(folder),
+            cure="pickled weights are never loaded: convert them with"
+            " AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
+            if has_pickle and "safetensors" in missing
+            else "a backbone folder holds config.json, model.safetensors and tokenizer.json",
+        )
+    source = _read_json(folder / "source.json") if (folder / "source.json").is_file() else {}
+    return BackboneFolder(
+        folder,
+        str(source.get("model", name)),
+        str(_config(folder).get("model_type", "")),
+        source.get("query_prefix", _query_prefix(folder, name)),
+        source.get("licence", _licence(folder)),
+    )
+
+
+def _missing(folder: Path) -> str:
+    """What a hub-style folder lacks; empty where it is complete."""
+    for name in _NEEDED:
+        if not (folder / name).is_file():
+            return name
+    return "" if any(folder.glob("*.safetensors")) else "*.safetensors"
+
+
+def _query_prefix(folder: Path, name: str) -> str:
+    """From sentence-transformers' own prompts, else from the name of the E5 family."""
+    prompts_file = folder / "config_sentence_transformers.json"
+    if prompts_file.is_file():
+        prompts = _read_json(prompts_file).get("prompts") or {}
+        if prompts.get("query"):
+            return str(prompts["query"])
+    is_e5 = re.search(r"(^|[^a-z0-9])e5([^a-z0-9]|$)", name.lower()) is not None
+    return "query: " if is_e5 and "instruct" not in name.lower() else ""
+
+
+def _licence(folder: Path) -> str:
+    """The ``license:`` line at the top of the model card, where there is one."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return ""
+    head = card.read_text(encoding="utf-8", errors="replace")[:4000]
+    found = re.search(r"^license:\s*(\S+)\s*$", head, flags=re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return _read_json(folder / "config.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot be read ({error})", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise WeightsError("holds no JSON object", where=str(path))
+    return content
