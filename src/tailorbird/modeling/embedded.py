@@ -273,8 +273,9 @@ def _write(folder: Path, model: EmbeddedModel) -> None:
     for notice in model.notices:
         shutil.copyfile(_beside(model, notice), folder / Path(notice).name)
     (folder / "LICENCE.txt").write_text(_licence_text(model), encoding="utf-8")
-    files = sorted(path for path in folder.iterdir())
+    files = sorted(folder.iterdir())
     for path in files:
+        path.chmod(0o644)  # safetensors writes for the owner alone; a cache may be shared
         with path.open("rb") as file:
             os.fsync(file.fileno())
     source = {

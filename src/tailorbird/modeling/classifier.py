@@ -1,0 +1,182 @@
+"""A text classifier: tokenizer, backbone and head, saved to and loaded from one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tailorbird.config import ModelSettings
+from tailorbird.errors import WeightsError
+from tailorbird.modeling.encoder import PackedEncoder, hub_name
+from tailorbird.modeling.heads import POOLINGS, ClassificationHead
+from tailorbird.modeling.hub_encoder import HubEncoder, load_hub_encoder
+from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches
+from tailorbird.modeling.sources import BackboneFolder
+from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
+
+
+class TextClassifier(nn.Module):
+    """Texts in, class logits out."""
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        encoder: PackedEncoder | HubEncoder,
+        head: ClassificationHead,
+        *,
+        labels: Sequence[str],
+        pooling: str = "mean",
+    ) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.head = head
+        self.labels = tuple(labels)
+        self.pooling = pooling
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.linear.weight.device
+
+    def pool(self, batch: PackedBatch) -> Tensor:
+        """B texts → (B, D) pooled states."""
+        return POOLINGS[self.pooling](self.encoder(batch), batch)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """B texts → (B, C) logits."""
+        return self.head(self.pool(batch))  # type: ignore[no-any-return]
+
+    def logits(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
+        """(N, C) fp32 logits on the CPU, in evaluation mode and without gradients."""
+        return self._infer(texts, self, len(self.labels))
+
+    def features(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
+        """(N, D) pooled states, the same way."""
+        return self._infer(texts, self.pool, self.encoder.width)
+
+    @torch.inference_mode()
+    def _infer(
+        self,
+        texts: Sequence[str] | TokenizedTexts,
+        function: Callable[[PackedBatch], Tensor],
+        width: int,
+    ) -> Tensor:
+        tokens = texts if isinstance(texts, TokenizedTexts) else self.tokenizer(texts)
+        was_training = self.training
+        self.eval()
+        try:
+            out = torch.empty(len(tokens), width)
+            for indices in inference_batches(tokens.lengths):
+                out[indices] = function(tokens.take(indices).to(self.device)).float().cpu()
+        finally:
+            self.train(was_training)
+        return out
+
+
+def load_encoder(folder: Path) -> PackedEncoder | HubEncoder:
+    """The encoder of a hub-style folder: packed for BERT, by `AutoModel` for the rest.
+
+    Raises WeightsError where the folder has no config or no safetensors.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError("has no config.json", where=str(folder)) from error
+    if config.get("model_type") != "bert" or config.get("hidden_act", "gelu") != "gelu":
+        return load_hub_encoder(folder)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise WeightsError("has no model.safetensors", where=str(folder))
+    with torch.device("meta"):
+        encoder = PackedEncoder(config)
+    hub_state = {name.removeprefix("bert."): tensor for name, tensor in load_file(weights).items()}
+    missing = [name for name in encoder.state_dict() if hub_name(name) not in hub_state]
+    if missing:
+        raise WeightsError(f"has no tensor {hub_name(missing[0])}", where=str(weights))
+    state = {name: hub_state[hub_name(name)].float() for name in encoder.state_dict()}
+    encoder.load_state_dict(state, assign=True)
+    return encoder.requires_grad_(True)
+
+
+def build_classifier(
+    backbone: BackboneFolder,
+    labels: Sequence[str],
+    *,
+    settings: ModelSettings,
+    max_tokens: int = 256,
+) -> TextClassifier:
+    """A pretrained backbone with a new head for *labels*."""
+    encoder = load_encoder(backbone.path)
+    tokenizer = load_tokenizer(
+        backbone.path,
+        max_tokens=min(settings.max_tokens or max_tokens, encoder.max_positions),
+        prefix=backbone.query_prefix,
+    )
+    head = ClassificationHead(encoder.width, len(labels), dropout=settings.dropout)
+    return TextClassifier(tokenizer, encoder, head, labels=labels, pooling=settings.pooling)
+
+
+def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> None:
+    """Write the model so that `load_classifier` and ``AutoModel.from_pretrained`` read it.
+
+    Args:
+        model: what to save.
+        folder: made if missing; holds the encoder in hub form, ``head.safetensors`` and
+            ``classifier.json``.
+        backbone: the folder it was loaded from, whose tokenizer files are copied.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder = model.encoder
+    if isinstance(encoder, PackedEncoder):
+        state = {hub_name(name): tensor for name, tensor in encoder.state_dict().items()}
+    else:
+        state = encoder.model.state_dict()
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    head = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.head.state_dict().items()
+    }
+    save_file(head, folder / "head.safetensors")
+    _write_json(folder / "config.json", encoder.config)
+    facts = {
+        "labels": model.labels,
+        "pooling": model.pooling,
+        "max_tokens": model.tokenizer.max_tokens,
+        "prefix": model.tokenizer.prefix,
+    }
+    _write_json(folder / "classifier.json", facts)
+    for name in TOKENIZER_FILES:
+        if (backbone / name).is_file():
+            shutil.copyfile(backbone / name, folder / name)
+
+
+def load_classifier(folder: Path) -> TextClassifier:
+    """Read a folder written by `save_classifier`."""
+    facts = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+    encoder = load_encoder(folder)
+    tokenizer = load_tokenizer(folder, max_tokens=facts["max_tokens"], prefix=facts["prefix"])
+    head = ClassificationHead(encoder.width, len(facts["labels"]))
+    head.load_state_dict(load_file(folder / "head.safetensors"))
+    model = TextClassifier(
+        tokenizer, encoder, head, labels=facts["labels"], pooling=facts["pooling"]
+    )
+    return model.eval()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

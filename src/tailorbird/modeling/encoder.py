@@ -1,0 +1,216 @@
+"""The BERT family without padding in any linear layer.
+
+Tokens of all texts of a batch stand in one row of T; only attention lays them out as (B, L), and
+there plain products are used: on short texts torch's fused attention spends most of a CPU step
+in its backward pass.
+
+Shape letters: T tokens, D width, B texts, L longest text, H heads, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tailorbird.modeling.packing import PackedBatch
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward block, each followed by residual and norm (post-norm)."""
+
+    def __init__(self, width: int, n_heads: int, ffn_width: int, eps: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.attention_out = nn.Linear(width, width)
+        self.attention_norm = nn.LayerNorm(width, eps)
+        self.ffn_in = nn.Linear(width, ffn_width)
+        self.ffn_out = nn.Linear(ffn_width, width)
+        self.ffn_norm = nn.LayerNorm(width, eps)
+
+    def forward(self, x: Tensor, batch: PackedBatch, dropout: float, dtype: torch.dtype) -> Tensor:
+        """(T, D) → (T, D); products run in *dtype*, the residual stream and norms in fp32."""
+        q, k, v = (linear(x, part, dtype) for part in (self.query, self.key, self.value))
+        attended = attend(q, k, v, batch, n_heads=self.n_heads, dropout=dropout)  # (T, D)
+        attended = F.dropout(linear(attended, self.attention_out, dtype), dropout, self.training)
+        x = self.attention_norm(x + attended.float())
+        hidden = F.gelu(linear(x, self.ffn_in, dtype))  # (T, 4 D)
+        hidden = F.dropout(linear(hidden, self.ffn_out, dtype), dropout, self.training)
+        return self.ffn_norm(x + hidden.float())  # type: ignore[no-any-return]
+
+
+def linear(x: Tensor, layer: nn.Linear, dtype: torch.dtype) -> Tensor:
+    """``layer(x)`` computed in *dtype*; weights stay fp32 and get fp32 gradients."""
+    if dtype is torch.float32:
+        return F.linear(x, layer.weight, layer.bias)
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    return F.linear(x.to(dtype), layer.weight.to(dtype), bias)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.0
+) -> Tensor:
+    """Scaled dot-product attention within each text of a packed batch.
+
+    Args:
+        q: (T, D) queries; *k* keys and *v* values alike.
+        k: (T, D).
+        v: (T, D).
+        batch: which token belongs to which text.
+        n_heads: H.
+        dropout: probability of dropping an attention weight.
+
+    Returns: (T, D).
+
+    Source: Vaswani et al. 2017, section 3.2.1.
+    """
+    n_texts, longest, width = batch.n_texts, batch.max_length, q.shape[1]
+    slots = None if batch.is_rectangular else batch.slots
+    heads = []
+    for x in (q * (width // n_heads) ** -0.5, k, v):
+        padded = x if slots is None else _pad(x, slots, n_texts * longest)
+        heads.append(padded.view(n_texts, longest, n_heads, -1).transpose(1, 2))  # (B, H, L, D/H)
+    scores = heads[0] @ heads[1].transpose(-1, -2)  # (B, H, L, L)
+    if slots is not None:
+        is_padding = torch.arange(longest, device=q.device) >= batch.lengths[:, None]
+        scores = scores.masked_fill(is_padding[:, None, None, :], float("-inf"))
+    weights = F.dropout(scores.softmax(-1), dropout)
+    mixed = (weights @ heads[2]).transpose(1, 2).reshape(n_texts * longest, width)
+    return mixed if slots is None else _unpad(mixed, slots)
+
+
+class _Pad(torch.autograd.Function):
+    """(T, W) → (B * L, W) with zeros between texts; each slot is filled at most once, so the
+    backward pass is a plain gather (autograd's own would add slice by slice)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slots: Tensor, n_slots: int) -> Tensor:
+        ctx.save_for_backward(slots)
+        return x.new_zeros(n_slots, x.shape[1]).index_copy_(0, slots, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (slots,) = ctx.saved_tensors
+        return grad.index_select(0, slots), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """(B * L, W) → (T, W), the inverse of `_Pad`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        ctx.n_slots = x.shape[0]
+        return x.index_select(0, slots)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (slots,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.n_slots, grad.shape[1]).index_copy_(0, slots, grad), None
+
+
+_pad: Callable[[Tensor, Tensor, int], Tensor] = _Pad.apply
+_unpad: Callable[[Tensor, Tensor], Tensor] = _Unpad.apply
+
+
+class PackedEncoder(nn.Module):
+    """A BERT-family encoder: embeddings and n post-norm layers, on packed batches.
+
+    The lowest *n_frozen* layers (and, with any of them, the embeddings) are left as pretrained:
+    they run without gradients and without dropout.
+    """
+
+    can_freeze = True
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        width, eps = config["hidden_size"], config.get("layer_norm_eps", 1e-12)
+        self.config = config
+        self.words = nn.Embedding(config["vocab_size"], width, sparse=True)
+        self.positions = nn.Embedding(config["max_position_embeddings"], width)
+        self.types = nn.Embedding(config.get("type_vocab_size", 2), width)
+        self.norm = nn.LayerNorm(width, eps)
+        self.layers = nn.ModuleList(
+            EncoderLayer(width, config["num_attention_heads"], config["intermediate_size"], eps)
+            for _ in range(config["num_hidden_layers"])
+        )
+        self.dropout = 0.0
+        self.compute_dtype = torch.float32
+        self.n_frozen = 0
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.config["hidden_size"])
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers there are to freeze or tune."""
+        return len(self.layers)
+
+    @property
+    def max_positions(self) -> int:
+        """Longest text the position table holds."""
+        return int(self.config["max_position_embeddings"])
+
+    def freeze(self, n_layers: int, *, words: bool = False) -> None:
+        """Leave the lowest *n_layers* as pretrained; *words* freezes the word table alone too."""
+        self.n_frozen = n_layers
+        self.requires_grad_(True)
+        self.words.requires_grad_(not (words or n_layers))
+        for module in (self.positions, self.types, self.norm):
+            module.requires_grad_(n_layers == 0)
+        for layer in self.layers[:n_layers]:
+            layer.requires_grad_(False)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """T tokens → (T, D) states."""
+        x: Tensor
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.n_frozen == 0):
+            x = self.words(batch.token_ids) + self.positions(batch.positions)
+            x = self.norm(x + self.types.weight[0])
+            if self.n_frozen == 0:
+                x = F.dropout(x, self.dropout, self.training)
+        for index, layer in enumerate(self.layers):
+            is_tuned = index >= self.n_frozen
+            dropout = self.dropout if self.training and is_tuned else 0.0
+            with torch.set_grad_enabled(torch.is_grad_enabled() and is_tuned):
+                x = layer(x, batch, dropout, self.compute_dtype)
+        return x
+
+
+_EMBEDDING_NAMES = {
+    "words": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings",
+    "types": "embeddings.token_type_embeddings",
+    "norm": "embeddings.LayerNorm",
+}
+_LAYER_NAMES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention_out": "attention.output.dense",
+    "attention_norm": "attention.output.LayerNorm",
+    "ffn_in": "intermediate.dense",
+    "ffn_out": "output.dense",
+    "ffn_norm": "output.LayerNorm",
+}
+
+
+def hub_name(name: str) -> str:
+    """The name that hub checkpoints of `BertModel` give our parameter *name*.
+
+    >>> hub_name("layers.3.query.weight")
+    'encoder.layer.3.attention.self.query.weight'
+    """
+    module, _, part = name.rpartition(".")
+    if module in _EMBEDDING_NAMES:
+        return f"{_EMBEDDING_NAMES[module]}.{part}"
+    _, index, module = module.split(".")
+    return f"encoder.layer.{index}.{_LAYER_NAMES[module]}.{part}"

@@ -1,0 +1,84 @@
+"""From token states to class logits.
+
+Shape letters: T tokens, D width, B texts, C classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tailorbird.modeling.packing import PackedBatch
+
+
+def mean_pool(states: Tensor, batch: PackedBatch) -> Tensor:
+    """(T, D) → (B, D), the mean over each text's tokens.
+
+    >>> from tailorbird.modeling.packing import pack
+    >>> mean_pool(torch.tensor([[1.0], [3.0], [5.0]]), pack([[8, 8], [8]])).tolist()
+    [[2.0], [5.0]]
+    """
+    sums = states.new_zeros(batch.n_texts, states.shape[1]).index_add(0, batch.rows, states)
+    return sums / batch.lengths[:, None]
+
+
+def cls_pool(states: Tensor, batch: PackedBatch) -> Tensor:
+    """(T, D) → (B, D), the state of each text's first token."""
+    return states[torch.cumsum(batch.lengths, 0) - batch.lengths]
+
+
+POOLINGS = {"mean": mean_pool, "cls": cls_pool}
+
+
+class ClassificationHead(nn.Module):
+    """``logits = W dropout(scale * z) + b`` with z the pooled state on the unit sphere.
+
+    Sentence encoders put meaning into the direction of a state, not its length, so only the
+    direction is used; *scale* brings its entries to about one.
+    """
+
+    def __init__(self, width: int, n_classes: int, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.scale = width**0.5
+        self.linear = nn.Linear(width, n_classes)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, D) → (B, C)."""
+        z = self.scale * F.normalize(pooled, dim=-1)
+        return self.linear(F.dropout(z, self.dropout, self.training))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_from_features(self, pooled: Tensor, targets: Tensor, *, ridge: float = 1.0) -> None:
+        """Set the weights to the regularised linear discriminant of pretrained features.
+
+        With class means m_c and shared within-class covariance S (shrunk towards its mean
+        variance), ``w_c = S^-1 m_c`` and ``b_c = -m_c·w_c / 2 + log prior``. The first step of
+        tuning then starts from a working classifier and does not tear pretrained layers apart.
+
+        Args:
+            pooled: (N, D) pretrained features.
+            targets: (N,) class indices.
+            ridge: weight of the mean variance added to the covariance, relative to 1.
+
+        Sources: Hastie et al., Elements of Statistical Learning, section 4.3; Kumar et al. 2022
+        (linear probing before full tuning).
+        """
+        z = (self.scale * F.normalize(pooled.double(), dim=-1)).cpu()
+        targets = targets.cpu()
+        n_classes = self.linear.out_features
+        counts = torch.bincount(targets, minlength=n_classes).double()
+        centre = z.mean(0)
+        sums = torch.zeros(n_classes, z.shape[1], dtype=z.dtype).index_add(0, targets, z - centre)
+        means = sums / counts.clamp(min=1)[:, None]  # (C, D), around the common centre
+        residual = z - centre - means[targets]
+        covariance = residual.T @ residual / len(z)
+        shrunk = covariance + ridge * covariance.diagonal().mean() * torch.eye(z.shape[1])
+        weight = torch.linalg.solve(shrunk, means.T).T  # (C, D)
+        prior = torch.log((counts + 1) / (counts.sum() + n_classes))
+        bias = prior - (means * weight).sum(-1) / 2 - weight @ centre
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(bias)

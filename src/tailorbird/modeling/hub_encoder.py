@@ -1,0 +1,74 @@
+"""Any encoder that transformers knows, behind the interface of `PackedEncoder`.
+
+Padded and slower; for architectures without a packed forward of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tailorbird.errors import WeightsError
+from tailorbird.modeling.packing import PackedBatch
+
+
+class HubEncoder(nn.Module):
+    """`AutoModel` on batches that are padded just before and packed again just after."""
+
+    can_freeze = False
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.config: dict[str, Any] = model.config.to_dict()
+        self.dropout = 0.0
+        self.compute_dtype = torch.float32
+        self.n_frozen = 0
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers the model has."""
+        return int(self.config.get("num_hidden_layers", 0))
+
+    @property
+    def max_positions(self) -> int:
+        """Longest text the model takes."""
+        return int(getattr(self.model.config, "max_position_embeddings", 512)) - 2
+
+    def freeze(self, n_layers: int, *, words: bool = False) -> None:
+        """Leave the word table (*words*) as pretrained; freezing layers needs a packed forward."""
+        if n_layers:
+            kind = self.config.get("model_type", "this architecture")
+            raise WeightsError(
+                f"layers of {kind} cannot be frozen one by one",
+                cure="use --set model.freeze_layers=0",
+            )
+        self.requires_grad_(True)
+        self.model.get_input_embeddings().requires_grad_(not words)
+
+    def forward(self, batch: PackedBatch) -> Tensor:
+        """T tokens → (T, D) states."""
+        pad_id = self.config.get("pad_token_id") or 0
+        ids = torch.full((batch.n_texts, batch.max_length), pad_id, device=batch.rows.device)
+        ids[batch.rows, batch.positions] = batch.token_ids
+        mask = torch.zeros_like(ids)
+        mask[batch.rows, batch.positions] = 1
+        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, L, D)
+        return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
+
+
+def load_hub_encoder(folder: Path) -> HubEncoder:
+    """Load a folder by `AutoModel`."""
+    from transformers import AutoModel
+
+    return HubEncoder(
+        AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    )
