@@ -1,0 +1,267 @@
+"""Reading: logs of any known kind → a stream of interactions, every bad row accounted for.
+
+>>> reading = read("shop.csv")  # doctest: +SKIP
+>>> interactions = list(reading)  # doctest: +SKIP
+>>> reading.n_rows == reading.n_read + reading.n_rejected  # doctest: +SKIP
+True
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from tailorbird.config import ReadingSettings
+from tailorbird.data.columns import Columns, find_columns
+from tailorbird.data.conversations import MESSAGE_KEYS, messages_key, parse_roles, read_conversation
+from tailorbird.data.files import LogFile, list_folder, suffix_of
+from tailorbird.data.formats import FORMATS
+from tailorbird.data.rows import Note, Reject, Row, Table, reject
+from tailorbird.data.sql import is_database_url, sql_table
+from tailorbird.errors import DataError, RowError, TooManyRejectsError
+from tailorbird.records import Interaction
+
+_DEFAULTS = ReadingSettings()
+
+N_PEEKED_ROWS = 200
+"""Good rows looked at before the columns are chosen."""
+N_ROWS_BEFORE_STOP = 1_000
+"""Rows seen before too large a share of bad ones stops the reading early."""
+
+
+def read(
+    source: str | Path,
+    settings: ReadingSettings = _DEFAULTS,
+    *,
+    on_reject: Callable[[Reject], None] | None = None,
+) -> Reading:
+    """Open a file, a folder of files, or a database URL; nothing is read until it is iterated.
+
+    JSONL of messages or of columns, a JSON array, CSV/TSV, Parquet, NumPy strings and Rasa NLU
+    YAML, each also as ``.gz``; a folder with train and test files gives those splits. Bad rows go
+    to *on_reject*. Raises DataError where the source does not exist or is of no known kind.
+    """
+    parse_roles(settings.roles)  # a wrong mapping is found before a large file is opened
+    text = str(source)
+    if is_database_url(text):
+        return Reading([sql_table(text, settings.table)], settings, on_reject)
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise DataError("no such file or folder", where=text, cure="check the path")
+    if path.is_dir():
+        notes: list[str] = []
+        files = list_folder(path, FORMATS, notes.append)
+        tables = [_table(file, settings) for file in files]
+        return Reading(tables, settings, on_reject, decisions=notes)
+    return Reading([_table(LogFile(path, path.name), settings)], settings, on_reject)
+
+
+def _table(file: LogFile, settings: ReadingSettings) -> Table:
+    if file.suffix not in FORMATS:
+        raise DataError(
+            f"files of kind {suffix_of(file.path) or 'without a suffix'!r} are not read",
+            where=file.name,
+            cure=f"known kinds, each also as .gz: {', '.join(FORMATS)}",
+        )
+    opened = LogFile(file.path, file.name, file.split, settings.encoding)
+    return Table(file.name, partial(_rows, opened), file.split)
+
+
+def _rows(file: LogFile, note: Note) -> Iterator[Row]:
+    try:
+        yield from FORMATS[file.suffix](file, note)
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"cannot be read ({reason})", where=file.name) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"is not {error.encoding} throughout", where=file.name, cure="use --encoding"
+        ) from error
+
+
+class Reading:
+    """A stream of interactions that counts what it reads; it is iterated once.
+
+    Every row is either read or rejected: ``n_rows == n_read + n_rejected``. A conversation is one
+    row and gives as many interactions as the person has turns.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        settings: ReadingSettings,
+        on_reject: Callable[[Reject], None] | None = None,
+        *,
+        decisions: Iterable[str] = (),
+    ) -> None:
+        self.decisions: list[str] = list(decisions)
+        """What was decided for the user, and why; complete once everything was read."""
+        self.n_rows = 0
+        self.n_read = 0
+        self.n_rejected = 0
+        self.n_interactions = 0
+        self._tables = tables
+        self._settings = settings
+        self._on_reject = on_reject
+        self._first_reject: Reject | None = None
+        self._is_started = False
+
+    def __iter__(self) -> Iterator[Interaction]:
+        if self._is_started:
+            raise RuntimeError("a Reading is a stream: iterate it once, or call read() again")
+        self._is_started = True
+        return self._interactions()
+
+    def _interactions(self) -> Iterator[Interaction]:
+        for table in self._tables:
+            yield from self._read_table(table)
+        if self.n_rows == 0:
+            names = ", ".join(table.name for table in self._tables)
+            raise DataError("holds no rows", where=names, cure="check that it is the right source")
+        self._check_share()
+
+    def _read_table(self, table: Table) -> Iterator[Interaction]:
+        note = partial(self._note, table)
+        with closing(cast(Any, table.rows(note))) as rows:
+            peeked = _peek(rows)
+            interpret = _Interpreter(table, peeked, self._settings, note)
+            for row in itertools.chain(peeked, rows):
+                self.n_rows += 1
+                try:
+                    found = interpret(row)
+                except RowError as error:
+                    self._reject(reject(table.name, row, error))
+                else:
+                    self.n_read += 1
+                    self.n_interactions += len(found)
+                    yield from found
+
+    def _note(self, table: Table, sentence: str) -> None:
+        """Keep a decision once; later files only add what they decide otherwise."""
+        if sentence not in self.decisions:
+            is_first = table is self._tables[0]
+            self.decisions.append(sentence if is_first else f"{table.name}: {sentence}")
+
+    def _reject(self, bad: Reject) -> None:
+        self.n_rejected += 1
+        self._first_reject = self._first_reject or bad
+        if self._on_reject is not None:
+            self._on_reject(bad)
+        if self.n_rows >= N_ROWS_BEFORE_STOP:
+            self._check_share()
+
+    def _check_share(self) -> None:
+        share = self.n_rejected / self.n_rows
+        allowed = self._settings.max_reject_fraction
+        if share > allowed:
+            raise TooManyRejectsError(
+                f"{self.n_rejected:,} of {self.n_rows:,} rows are bad ({share:.0%}, allowed are "
+                f"{allowed:.0%}); the first: {self._first_reject}",
+                cure="mend them, or allow more with reading.max_reject_fraction",
+            )
+
+
+def _peek(rows: Iterator[Row]) -> list[Row]:
+    """The first rows, until enough of them are good to judge the columns by."""
+    peeked: list[Row] = []
+    n_good = 0
+    for row in rows:
+        peeked.append(row)
+        n_good += row.error is None
+        if n_good == N_PEEKED_ROWS or len(peeked) == N_ROWS_BEFORE_STOP:
+            break
+    return peeked
+
+
+class _Interpreter:
+    """Turns the rows of one table into interactions, by the columns its first rows have."""
+
+    def __init__(
+        self, table: Table, peeked: Sequence[Row], settings: ReadingSettings, note: Note
+    ) -> None:
+        self._table = table
+        self._roles = parse_roles(settings.roles)
+        self._is_flat = bool(settings.text)
+        good = [row.values for row in peeked if row.error is None]
+        chats = [row for row in good if self._is_chat(row)]
+        flat = [row for row in good if not self._is_chat(row)]
+        search = partial(find_columns, settings=settings, name=table.name, note=note)
+        self._chat_columns = search(chats, is_conversation=True) if chats else Columns()
+        if chats:
+            note(f"text: the user's turns of {messages_key(chats[0])!r}")
+        self._columns: Columns | None = None
+        if flat and not chats:
+            self._columns = search(flat)
+
+    def _is_chat(self, row: dict[str, Any]) -> bool:
+        return not self._is_flat and bool(messages_key(row))
+
+    def __call__(self, row: Row) -> list[Interaction]:
+        if row.error is not None:
+            raise row.error
+        where = f"{self._table.name}:{row.line}"
+        if self._is_chat(row.values):
+            return read_conversation(
+                row.values, self._chat_columns, self._roles, where, self._table.split
+            )
+        if self._columns is None:
+            raise RowError(
+                f"has none of {', '.join(MESSAGE_KEYS)}", cure="give it its list of messages"
+            )
+        return [self._columns.interaction(row.values, where, self._table.split)]
+
+
+def write_interactions(path: str | Path, interactions: Iterable[Interaction]) -> int:
+    """Write one JSON object a line and return how many; the file appears whole or not at all."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    n_written = 0
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(descriptor, "wb") as raw:
+            binary = cast(Any, gzip.GzipFile("", "wb", fileobj=raw) if _is_gz(target) else raw)
+            with binary as handle:
+                for interaction in interactions:
+                    line = json.dumps(interaction.to_json(), ensure_ascii=False)
+                    handle.write(line.encode("utf-8") + b"\n")
+                    n_written += 1
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return n_written
+
+
+def load_interactions(path: str | Path) -> Iterator[Interaction]:
+    """Stream the interactions of a file that `write_interactions` wrote.
+
+    Raises DataError that names the line where the file is anything else.
+    """
+    file = LogFile(Path(path), Path(path).name, encoding="utf-8")
+    try:
+        with file.open_text(lambda sentence: None) as handle:
+            for number, line in enumerate(handle, 1):
+                try:
+                    yield Interaction.from_json(json.loads(line))
+                except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    raise DataError(
+                        f"is not an interaction as Tailorbird writes it: {error}",
+                        where=f"{file.name}:{number}",
+                        cure="read foreign logs with 'tailorbird read'",
+                    ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"cannot be read ({reason})", where=str(path)) from error
+
+
+def _is_gz(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
