@@ -32,8 +32,9 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("query", "question", "user_message", "user_input", "问题", "提问", "用户输入"),
         ("message", "msg", "消息", "留言"),
         ("content", "review", "comment", "sentence", "body", "内容", "评论", "评价内容"),
-        ("input", "prompt", "instruction", "request"),
-        ("headline", "title", "标题"),
+        ("prompt", "instruction"),
+        ("input", "request"),
+        ("headline", "headlines", "title", "标题"),
     ),
     "label": (
         ("intent", "label_text", "label_name", "意图"),
@@ -145,8 +146,8 @@ def find_columns(
     scale = _drop_misguesses(found, rows, settings, note)
     for field, column in found.items():
         if field != "id" and not (field in _OPTIONS and getattr(settings, field)):
-            how = f" ({scale} → -1 to 1)" if field == "feedback" and scale != "-1 to 1" else ""
-            note(f"{field}: column {column!r}{how} (guessed from its name)")
+            how = f"; {scale} becomes -1 to 1" if field == "feedback" and scale != "-1 to 1" else ""
+            note(f"{field}: column {column!r} (guessed from its name{how})")
     return Columns(**found, scale=scale)
 
 
