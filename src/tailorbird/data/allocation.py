@@ -44,7 +44,7 @@ def allocate(
     Every label gets a row in train.
     """
     counts = [Counter(labels) for labels in groups]
-    total = sum(counts, Counter[str]())
+    total = Counter(label for labels in groups for label in labels)
     wanted = {label: quotas(n, shares) for label, n in sorted(total.items())}
     missing = {label: dict(quota) for label, quota in wanted.items()}
     names = list(shares)
@@ -71,7 +71,10 @@ def allocate(
 
 def _keep_labels_in_train(counts: Sequence[Counter[str]], places: list[SplitName]) -> None:
     """Move the smallest group of a label into train where train has none of it."""
-    for label in sorted(set().union(*counts)):
-        having = [number for number, labels in enumerate(counts) if label in labels]
-        if not any(places[number] == "train" for number in having):
-            places[min(having, key=lambda number: counts[number].total())] = "train"
+    having: dict[str, list[int]] = {}
+    for number, labels in enumerate(counts):
+        for label in labels:
+            having.setdefault(label, []).append(number)
+    for numbers in having.values():
+        if not any(places[number] == "train" for number in numbers):
+            places[min(numbers, key=lambda number: counts[number].total())] = "train"

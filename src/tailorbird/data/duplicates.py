@@ -8,10 +8,8 @@ and every candidate pair is verified by the true Jaccard similarity of its shing
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -41,44 +39,63 @@ def letters_of(text: str) -> str:
     return _NO_LETTERS.sub("", text.casefold()) or text
 
 
-def shingles(text: str) -> frozenset[str]:
+def shingles(text: str) -> frozenset[int]:
     """All runs of three letters or digits, without case, punctuation and spaces.
 
-    Three characters are part of a word in English and a word or two in Chinese. A text of three
-    letters or fewer is its own only shingle.
+    Each run is packed into one number, 21 bits a character. Three characters are part of a word
+    in English and a word or two in Chinese; a shorter text is its own only shingle.
 
-    >>> sorted(shingles("Re-fund"))
-    ['efu', 'fun', 'ref', 'und']
+    >>> len(shingles("Re-fund")), shingles("re fund") == shingles("REFUND!")
+    (4, True)
     """
-    bare = letters_of(text)
-    if len(bare) < 4:
-        return frozenset((bare,))
-    return frozenset(map("".join, zip(bare, bare[1:], bare[2:], strict=False)))
+    return frozenset(_packed(letters_of(text)).tolist())
 
 
-def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+def _packed(letters: str) -> Any:
+    import numpy
+
+    codes = numpy.frombuffer(letters.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    codes = codes.astype(numpy.uint64)
+    if len(codes) < 3:
+        codes = numpy.pad(codes, (0, 3 - len(codes)))
+    return codes[:-2] | codes[1:-1] << 21 | codes[2:] << 42  # (characters - 2,)
+
+
+def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
     """Shared shingles over all shingles, in [0, 1].
 
-    >>> jaccard(frozenset("abc"), frozenset("bcd"))
+    >>> jaccard(frozenset({1, 2, 3}), frozenset({2, 3, 4}))
     0.5
     """
     n_shared = len(first & second)
     return n_shared / (len(first) + len(second) - n_shared)
 
 
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """The shingles of a text and their MinHash."""
+@lru_cache(maxsize=65_536)
+def _minhash(letters: str) -> Any:
+    """The sketch of a text; cleaning and splitting compare the same ones."""
+    import numpy
 
-    shingles: frozenset[str]
-    minhash: Any
+    # Multiplicative hashing to the 32 bits a sketch works with: the same in every process,
+    # unlike `hash`. Knuth, "The Art of Computer Programming", vol. 3, section 6.4.
+    hashes = _packed(letters) * numpy.uint64(0x9E3779B97F4A7C15) >> numpy.uint64(32)
+    minhash = _empty_minhash().copy()
+    minhash.update_batch(hashes.tolist())
+    return minhash
+
+
+@cache
+def _empty_minhash() -> Any:
+    from datasketch import MinHash
+
+    return MinHash(num_perm=N_PERMUTATIONS, hashfunc=int, seed=1)
 
 
 class NearDuplicateIndex:
     """Finds the texts added before that are at least *threshold* similar to another."""
 
     def __init__(self, threshold: float) -> None:
-        from datasketch import MinHash, MinHashLSH
+        from datasketch import MinHashLSH
 
         if not 0 < threshold <= 1:
             raise ConfigError(
@@ -87,36 +104,22 @@ class NearDuplicateIndex:
         self.threshold = threshold
         # A missed pair costs more than a candidate that is verified in vain.
         self._lsh = MinHashLSH(threshold=threshold, num_perm=N_PERMUTATIONS, weights=(0.1, 0.9))
-        self._empty = MinHash(num_perm=N_PERMUTATIONS, hashfunc=_stable_hash, seed=1)
-        self._shingles: dict[int, frozenset[str]] = {}
+        self._texts: dict[int, str] = {}
 
-    def sketch(self, text: str) -> Sketch:
-        """What `similar` and `add` compare, computed once."""
-        own = shingles(text)
-        minhash = self._empty.copy()
-        minhash.update_batch(own)
-        return Sketch(own, minhash)
+    def add(self, number: int, text: str) -> None:
+        """Let later calls of `similar` find this text as *number*."""
+        self._lsh.insert(number, _minhash(letters_of(text)), check_duplication=False)
+        self._texts[number] = text
 
     def similar(
-        self, sketch: Sketch, skip: Callable[[int], bool] = lambda number: False
+        self, text: str, skip: Callable[[int], bool] = lambda number: False
     ) -> Iterator[int]:
         """The numbers of similar texts, in order, each verified unless it is to be skipped."""
-        for number in sorted(self._lsh.query(sketch.minhash)):
-            if not skip(number) and self._is_similar(sketch, number):
+        candidates = sorted(self._lsh.query(_minhash(letters_of(text))))
+        own = shingles(text) if candidates else frozenset()
+        for number in candidates:
+            if not skip(number) and jaccard(own, shingles(self._texts[number])) >= self.threshold:
                 yield number
-
-    def add(self, number: int, sketch: Sketch) -> None:
-        """Let later calls of `similar` find this text as *number*."""
-        self._lsh.insert(number, sketch.minhash, check_duplication=False)
-        self._shingles[number] = sketch.shingles
-
-    def _is_similar(self, sketch: Sketch, number: int) -> bool:
-        return jaccard(sketch.shingles, self._shingles[number]) >= self.threshold
-
-
-def _stable_hash(shingle: str) -> int:
-    """The same in every process, unlike `hash`."""
-    return zlib.crc32(shingle.encode("utf-8", "surrogatepass"))
 
 
 class Groups:
@@ -165,10 +168,9 @@ def join_near_duplicates(texts: Sequence[str], groups: Groups, threshold: float)
         for first, second in pairwise(numbers):
             groups.join(first, second)
         own = numbers[0]
-        sketch = index.sketch(texts[own])
-        for other in index.similar(sketch, partial(groups.is_joined, own)):
+        for other in index.similar(texts[own], partial(groups.is_joined, own)):
             groups.join(other, own)
-        index.add(own, sketch)
+        index.add(own, texts[own])
 
 
 def near_duplicates_across(
@@ -179,10 +181,10 @@ def near_duplicates_across(
     same: dict[str, int] = {}
     for number, text in enumerate(others):
         if same.setdefault(letters_of(text), number) == number:
-            index.add(number, index.sketch(text))
+            index.add(number, text)
     for number, text in enumerate(texts):
         found = same.get(letters_of(text))
         if found is None:
-            found = next(index.similar(index.sketch(text)), None)
+            found = next(index.similar(text), None)
         if found is not None:
             yield number, found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -115,7 +115,7 @@ class _Work:
         self.dropped_labels: dict[str, int] = {}
         self.n_moved = 0
         self.moved: list[tuple[str, str]] = []
-        self.n_leaks = 0
+        self.leaking: set[int] = set()
         self.leaks: list[Leak] = []
         self.decisions: list[str] = []
 
@@ -153,29 +153,26 @@ class _Work:
     def _report_leaks(self) -> None:
         if not self.settings.near_duplicate:
             return
-        sides: tuple[tuple[SplitName, SplitName], ...] = (
-            ("test", "train"),
-            ("test", "validation"),
-            ("validation", "train"),
-        )
-        for name, other in sides:
-            self._find_leaks(name, other)
-        if self.n_leaks:
+        self._find_leaks(("test", "validation"), "train")
+        self._find_leaks(("test",), "validation")
+        if self.leaking:
             self.decisions.append(
-                f"{self.n_leaks:,} rows of given splits nearly repeat a row of another split; "
+                f"{len(self.leaking):,} rows of given splits nearly repeat a row of another split; "
                 "given splits are never changed, so scores on them may be flattering"
             )
 
-    def _find_leaks(self, name: SplitName, other: SplitName) -> None:
-        mine = [row.text for row, place in zip(self.rows, self.place, strict=True) if place == name]
-        theirs = [
-            row.text for row, place in zip(self.rows, self.place, strict=True) if place == other
-        ]
-        for first, second in near_duplicates_across(mine, theirs, self.settings.near_duplicate):
-            self.n_leaks += 1
-            if sum(leak.split == name for leak in self.leaks) < N_EXAMPLES:
+    def _find_leaks(self, names: Sequence[SplitName], other: SplitName) -> None:
+        mine = [n for n, place in enumerate(self.place) if place in names]
+        theirs = [n for n, place in enumerate(self.place) if place == other]
+        texts, other_texts = ([self.rows[n].text for n in side] for side in (mine, theirs))
+        for first, second in near_duplicates_across(
+            texts, other_texts, self.settings.near_duplicate
+        ):
+            name = self.place[mine[first]]
+            self.leaking.add(mine[first])
+            if name and sum(leak.split == name for leak in self.leaks) < N_EXAMPLES:
                 self.leaks.append(
-                    Leak(name, shorten(mine[first], 160), other, shorten(theirs[second], 160))
+                    Leak(name, shorten(texts[first], 160), other, shorten(other_texts[second], 160))
                 )
 
     # -- splits of our making
@@ -265,11 +262,10 @@ class _Work:
 
     def _report_leaks_of_users(self) -> None:
         if self.settings.near_duplicate and not self.n_moved:
-            self._find_leaks("test", "train")
-            self._find_leaks("validation", "train")
-        if self.n_leaks:
+            self._find_leaks(("test", "validation"), "train")
+        if self.leaking:
             self.decisions.append(
-                f"{self.n_leaks:,} rows nearly repeat a row that another user wrote into another "
+                f"{len(self.leaking):,} rows nearly repeat a row that another user wrote into another "
                 "split; they stay, since users are kept whole"
             )
 
@@ -365,7 +361,7 @@ class _Work:
             dropped_labels=self.dropped_labels,
             n_moved=self.n_moved,
             moved=tuple(self.moved),
-            n_leaks=self.n_leaks,
+            n_leaks=len(self.leaking),
             leaks=tuple(self.leaks),
             decisions=tuple(self.decisions),
             seed=self.settings.seed,
