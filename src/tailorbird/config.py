@@ -52,6 +52,14 @@ class CleaningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LabellingSettings:
+    """Where labels come from when the logs have none, or not all."""
+
+    labels: str = setting("", "CSV or JSONL file that maps ids or texts to labels.")
+    rules: str = setting("", "TOML file of [[rule]] tables: keywords or a regex, and an intent.")
+
+
+@dataclass(frozen=True, slots=True)
 class SplitSettings:
     """How examples are divided."""
 
@@ -73,8 +81,9 @@ class ModelSettings:
     freeze_layers: int = setting(-1, "Lowest layers left as pretrained; -1: by model and machine.")
     pooling: Literal["mean", "cls"] = setting("mean", "How token states become one vector.")
     dropout: float = setting(0.1, "Dropout before the head.")
-    init_head: Literal["centroids", "random"] = setting(
-        "centroids", "centroids: the head starts from the class means of the pretrained features."
+    encoder_dropout: float = setting(0.0, "Dropout inside the layers that are tuned.")
+    init_head: Literal["features", "random"] = setting(
+        "features", "features: the head starts as a linear discriminant of pretrained features."
     )
 
 
@@ -131,6 +140,7 @@ class Settings:
 
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     cleaning: CleaningSettings = field(default_factory=CleaningSettings)
+    labelling: LabellingSettings = field(default_factory=LabellingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
@@ -155,7 +165,11 @@ def load_settings(path: str | Path | None = None, *, overrides: Iterable[str] = 
             raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"is not TOML: {error}", where=str(path)) from error
-    settings = settings_from(table, where=str(path or ""))
+    return override_settings(settings_from(table, where=str(path or "")), overrides)
+
+
+def override_settings(settings: Settings, overrides: Iterable[str]) -> Settings:
+    """*settings* with each ``section.key=value`` of *overrides* applied in turn."""
     for override in overrides:
         dotted, equals, raw = override.partition("=")
         section, dot, key = dotted.strip().partition(".")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -99,7 +99,9 @@ class EmbeddedModel:
     """Put before every text, as the model was trained."""
     machines: tuple[str, ...] = ()
     """Machines that its packages install on; empty: all."""
-    max_tokens: int = field(default=512)
+    max_tokens: int = 512
+    download_mb: int = 0
+    """What pip fetches, roughly."""
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -161,6 +163,7 @@ EMBEDDED: Mapping[str, EmbeddedModel] = MappingProxyType(
             ),
             config=f"{_MINILM}/config.json",
             notices=(f"{_MINILM}/README.md",),
+            download_mb=84,
         ),
         "e5": EmbeddedModel(
             name="e5",
@@ -194,6 +197,7 @@ EMBEDDED: Mapping[str, EmbeddedModel] = MappingProxyType(
             notices=(f"{_E5_TOKENIZER}/NOTICE",),
             query_prefix="query: ",
             machines=("linux-x86_64",),
+            download_mb=95,
         ),
     }
 )
@@ -207,12 +211,12 @@ def embedded_folder(model: EmbeddedModel, cache: Path) -> Path:
     Raises WeightsError where a package is missing or holds other bytes than were checked.
     """
     folder = cache / model.folder_name
-    if _is_intact(folder):
+    if is_intact(folder):
         return folder
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f".{model.folder_name}.lock"):
-            if not _is_intact(folder):  # else another process was faster
+            if not is_intact(folder):  # else another process was faster
                 _replace(folder, model)
     except OSError as error:
         raise WeightsError(
@@ -221,6 +225,30 @@ def embedded_folder(model: EmbeddedModel, cache: Path) -> Path:
             cure="the workspace needs a folder that can be written and 1 GB of free disk",
         ) from error
     return folder
+
+
+def is_intact(folder: Path) -> bool:
+    """Whether every file of an unpacked model is as it was written.
+
+    Sizes and times say so at a glance; where they differ (the cache was copied), checksums do.
+    """
+    try:
+        source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if source.get("format") != _FORMAT:
+        return False
+    files = {name: folder / name for name in source["sha256"]}
+    if not all(path.is_file() for path in files.values()):
+        return False
+    with suppress(OSError, ValueError):  # not remembered yet: compute
+        if json.loads(_seen_path(folder).read_text(encoding="utf-8")) == _seen(files):
+            return True
+    if any(file_sha256(path) != source["sha256"][name] for name, path in files.items()):
+        return False
+    with suppress(OSError):  # a cache that cannot be written is checked at every start
+        _remember(folder)
+    return True
 
 
 def file_sha256(path: Path) -> str:
@@ -310,30 +338,6 @@ def _licence_text(model: EmbeddedModel) -> str:
         f"Taken from {', '.join(model.requirements)}\n"
         f"Licence text: https://spdx.org/licenses/{model.licence}.html\n"
     )
-
-
-def _is_intact(folder: Path) -> bool:
-    """Whether every file is as it was written.
-
-    Sizes and times say so at a glance; where they differ (the cache was copied), checksums do.
-    """
-    try:
-        source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if source.get("format") != _FORMAT:
-        return False
-    files = {name: folder / name for name in source["sha256"]}
-    if not all(path.is_file() for path in files.values()):
-        return False
-    with suppress(OSError, ValueError):  # not remembered yet: compute
-        if json.loads(_seen_path(folder).read_text(encoding="utf-8")) == _seen(files):
-            return True
-    if any(file_sha256(path) != source["sha256"][name] for name, path in files.items()):
-        return False
-    with suppress(OSError):  # a cache that cannot be written is checked at every start
-        _remember(folder)
-    return True
 
 
 def _remember(folder: Path) -> None:

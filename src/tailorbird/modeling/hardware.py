@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
+
+FLAGS_THAT_MATTER = (
+    "avx2",
+    "avx512f",
+    "avx512_bf16",
+    "amx_bf16",
+    "avx512_vnni",
+    "amx_int8",
+    "neon",
+)
 
 
 @cache
@@ -41,3 +55,20 @@ def compute_dtype(choice: str = "auto", device: str = "cpu") -> tuple[torch.dtyp
     name = "bfloat16" if bf16 > 1.3 * fp32 else "float32"
     reason = f"one product: float32 {fp32:,.0f} GFLOP/s, bfloat16 {bf16:,.1f} GFLOP/s"
     return getattr(torch, name), f"compute type: {name} ({reason})"
+
+
+def processor() -> dict[str, Any]:
+    """Name, flags that matter to matrix products, cores this process may use, and GPU."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    table = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+    flags = set(table.get("flags", "").split())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "name": table.get("model name") or platform.processor() or platform.machine(),
+        "flags": [flag for flag in FLAGS_THAT_MATTER if flag in flags],
+        "n_cores": cores,
+        "n_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "dtype": str(compute_dtype()[0]).removeprefix("torch."),
+    }

@@ -88,6 +88,13 @@ class TokenizedTexts:
         """Pack the texts at *indices*."""
         return pack([self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices])
 
+    def subset(self, indices: Sequence[int]) -> TokenizedTexts:
+        """The texts at *indices* alone, in that order."""
+        texts = [self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices]
+        offsets = torch.zeros(len(texts) + 1, dtype=torch.int64)
+        offsets[1:] = torch.cumsum(torch.tensor([len(text) for text in texts]), 0)
+        return TokenizedTexts(torch.cat(texts), offsets)
+
     @classmethod
     def from_lists(cls, texts: Sequence[Sequence[int]]) -> TokenizedTexts:
         """Lay lists of ids out flat."""

@@ -1,0 +1,158 @@
+"""Packed equals padded: states, gradients, and the families that fall back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from tailorbird.config import ModelSettings
+from tailorbird.errors import WeightsError
+from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.modeling.classifier import load_encoder
+from tailorbird.modeling.encoder import hub_name
+from tailorbird.modeling.hub_encoder import HubEncoder
+from tailorbird.modeling.packing import pack
+from tailorbird.testing import write_tiny_backbone
+
+TEXTS = [
+    "where is my parcel?",
+    "ok",
+    "我的包裹怎么还没到？",
+    "a longer text, so that lengths differ",
+]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_tiny_backbone(tmp_path / "tiny")
+
+
+def _padded_states(model: torch.nn.Module, ids: list[list[int]]) -> list[Tensor]:
+    longest = max(map(len, ids))
+    padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
+    states = model(input_ids=padded, attention_mask=mask).last_hidden_state
+    return [states[i, : len(row)] for i, row in enumerate(ids)]
+
+
+IDS = [[2, 7, 8, 9, 3], [2, 5, 3], [2, 11, 12, 13, 14, 15, 16, 3], [2, 3]]
+
+
+def test_packed_states_equal_padded_states(tiny: Path) -> None:
+    reference = AutoModel.from_pretrained(tiny).eval()
+    ours = load_encoder(tiny).eval()
+    expected = torch.cat(_padded_states(reference, IDS))
+    assert torch.allclose(ours(pack(IDS)), expected, atol=1e-5)
+
+
+def test_packed_gradients_equal_padded_gradients(tiny: Path) -> None:
+    reference = AutoModel.from_pretrained(tiny)
+    ours = load_encoder(tiny)
+    torch.manual_seed(0)
+    weights = torch.randn(sum(map(len, IDS)), 32)
+    (torch.cat(_padded_states(reference, IDS)) * weights).sum().backward()
+    (ours(pack(IDS)) * weights).sum().backward()
+    theirs = dict(reference.named_parameters())
+    for name, parameter in ours.named_parameters():
+        expected, found = theirs[hub_name(name)].grad, parameter.grad
+        assert expected is not None and found is not None, name
+        if name.endswith("key.bias"):  # softmax ignores it: the true gradient is 0
+            assert found.abs().max() < 1e-4
+            continue
+        difference = (found.to_dense() - expected).norm() / expected.norm()
+        assert difference < 1e-4, f"{name}: {difference}"
+
+
+def test_texts_of_one_length_take_the_rectangular_way_with_equal_states(tiny: Path) -> None:
+    ours = load_encoder(tiny).eval()
+    both, alone = ours(pack([IDS[0], IDS[0]])), ours(pack([IDS[0]]))
+    assert torch.allclose(both[:5], alone, atol=1e-6)
+    assert torch.allclose(both[5:], alone, atol=1e-6)
+
+
+def test_a_text_does_not_see_its_neighbours(tiny: Path) -> None:
+    ours = load_encoder(tiny).eval()
+    alone = ours(pack([IDS[1]]))
+    among = ours(pack([IDS[0], IDS[1], IDS[2]]))[5:8]
+    assert torch.allclose(alone, among, atol=1e-6)
+
+
+def test_frozen_layers_get_no_gradient_and_tuned_ones_do(tiny: Path) -> None:
+    ours = load_encoder(tiny)
+    ours.freeze(1)
+    ours(pack(IDS)).sum().backward()
+    tuned = {name for name, p in ours.named_parameters() if p.grad is not None}
+    assert tuned
+    assert all(name.startswith("layers.1.") for name in tuned)
+
+
+def test_dropout_acts_in_tuned_layers_alone_and_only_in_training(tiny: Path) -> None:
+    ours = load_encoder(tiny)
+    ours.dropout = 0.5
+    assert not torch.equal(ours.train()(pack(IDS)), ours(pack(IDS)))
+    assert torch.equal(ours.eval()(pack(IDS)), ours(pack(IDS)))
+    ours.train().freeze(ours.n_layers)
+    assert torch.equal(ours(pack(IDS)), ours(pack(IDS)))
+
+
+def test_bfloat16_products_stay_near_float32(tiny: Path) -> None:
+    ours = load_encoder(tiny).eval()
+    exact = ours(pack(IDS))
+    ours.compute_dtype = torch.bfloat16
+    rough = ours(pack(IDS))
+    assert rough.dtype is torch.float32
+    assert (rough - exact).abs().max() < 0.1
+    assert not torch.equal(rough, exact)
+
+
+def test_other_architectures_fall_back_to_automodel(tmp_path: Path) -> None:
+    from transformers import ElectraConfig, ElectraModel
+
+    config = ElectraConfig(
+        vocab_size=50,
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=64,
+    )
+    reference = ElectraModel(config).eval()
+    reference.save_pretrained(tmp_path)
+    ours = load_encoder(tmp_path).eval()
+    assert isinstance(ours, HubEncoder)
+    expected = torch.cat(_padded_states(reference, IDS))
+    assert torch.allclose(ours(pack(IDS)), expected, atol=1e-5)
+    with pytest.raises(WeightsError, match="cannot be frozen one by one"):
+        ours.freeze(1)
+
+
+def test_a_missing_tensor_is_named(tiny: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(tiny / "model.safetensors")
+    del state["encoder.layer.1.attention.self.key.weight"]
+    save_file(state, tiny / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"encoder\.layer\.1\.attention\.self\.key\.weight"):
+        load_encoder(tiny)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["minilm", "e5"])
+def test_embedded_models_give_the_states_of_the_padded_original(
+    name: str, weights_cache: Path
+) -> None:
+    backbone = resolve_backbone(name, cache=weights_cache)
+    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings()).eval()
+    tokenizer = AutoTokenizer.from_pretrained(backbone.path)
+    reference = AutoModel.from_pretrained(backbone.path, add_pooling_layer=False).eval()
+    texts = [backbone.query_prefix + text for text in TEXTS]
+    encoded = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        states = reference(**encoded).last_hidden_state
+    mask = encoded["attention_mask"][..., None].float()
+    expected = (states * mask).sum(1) / mask.sum(1)
+    assert torch.allclose(model.features(TEXTS), expected, atol=1e-5)

@@ -1,0 +1,94 @@
+"""Batches, schedules, gradient clipping, and the plan's reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tailorbird.config import ModelSettings, TuningSettings
+from tailorbird.data.batching import epoch_batches
+from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.testing import write_tiny_backbone
+from tailorbird.tuning import plan_tuning
+from tailorbird.tuning.optimizers import build_optimizers, clip_gradients
+from tailorbird.tuning.schedules import SCHEDULES, rate_factor
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 40))
+def test_every_row_is_in_exactly_one_batch(lengths: list[int], batch_size: int) -> None:
+    batches = epoch_batches(lengths, batch_size, seed=1, epoch=0)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= batch_size
+
+
+def test_epochs_differ_and_repeat_by_seed() -> None:
+    lengths = list(range(1, 101))
+    first = epoch_batches(lengths, 8, seed=3, epoch=0)
+    assert first == epoch_batches(lengths, 8, seed=3, epoch=0)
+    assert first != epoch_batches(lengths, 8, seed=3, epoch=1)
+    assert first != epoch_batches(lengths, 8, seed=4, epoch=0)
+
+
+def test_batches_hold_texts_of_like_length() -> None:
+    lengths = [i % 50 + 1 for i in range(3200)]
+    batches = epoch_batches(lengths, 64, seed=0, epoch=0)
+    spread = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
+    assert sum(spread) / len(spread) < 3
+
+
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+def test_rate_rises_to_the_peak_and_never_above(schedule: str) -> None:
+    factors = [rate_factor(schedule, step, 100, 0.1) for step in range(100)]
+    assert factors[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert max(factors) == pytest.approx(1.0)
+    assert all(later <= earlier + 1e-12 for earlier, later in zip(factors[9:], factors[10:]))
+    assert min(factors) >= 0
+
+
+def test_clipping_scales_dense_and_sparse_gradients_to_the_norm() -> None:
+    table = nn.Embedding(5, 2, sparse=True)
+    layer = nn.Linear(2, 1, bias=False)
+    model = nn.ModuleList([table, layer])
+    layer(table(torch.tensor([1, 1, 3]))).sum().mul(100).backward()
+    before = clip_gradients(model, 0.5)
+    assert before > 0.5
+    grads = [p.grad.to_dense() for p in model.parameters() if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.cat([g.flatten() for g in grads]))
+    assert norm.item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_biases_norms_and_the_word_table_are_not_decayed(tmp_path: Path) -> None:
+    folder = write_tiny_backbone(tmp_path)
+    backbone = resolve_backbone(str(folder), cache=folder)
+    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    dense, sparse = build_optimizers(model, learning_rate=1e-3, head_rate=2e-3, weight_decay=0.1)
+    for group in dense.param_groups:
+        assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
+    assert [p.shape[0] for g in sparse.param_groups for p in g["params"]] == [
+        model.encoder.config["vocab_size"]
+    ]
+    n_covered = sum(len(g["params"]) for o in (dense, sparse) for g in o.param_groups)
+    assert n_covered == len(list(model.parameters()))
+
+
+def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
+    folder = write_tiny_backbone(tmp_path)
+    backbone = resolve_backbone(str(folder), cache=folder)
+    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    plan, decisions = plan_tuning(
+        model,
+        n_rows=500,
+        settings=TuningSettings(learning_rate=1e-3),
+        model_settings=ModelSettings(),
+    )
+    said = "\n".join(decisions)
+    assert plan.learning_rate == 1e-3
+    assert "learning rate: 0.001 (as set)" in said
+    assert f"batch size: {plan.batch_size} (500 training rows)" in said
+    assert "compute type:" in said
+    assert "frozen layers: 0" in said
