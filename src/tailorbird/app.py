@@ -1,0 +1,153 @@
+"""The one place that assembles engine, routes and pages into an application, and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from tailorbird import __version__
+from tailorbird.config import ServingSettings
+from tailorbird.console import CONSOLE_POLICY, mount_console
+from tailorbird.errors import ConfigError
+from tailorbird.serving import Predictor, Service, add_service, check_exposure
+from tailorbird.store import Workspace
+
+GRACE_S = 30
+"""How long a stopping server waits for answers in flight before it cuts them off."""
+
+
+def create_app(
+    workspace: Workspace | None,
+    predictor: Predictor | None,
+    settings: ServingSettings,
+    *,
+    console: bool = True,
+) -> FastAPI:
+    """The application that serves *predictor* (a Bundle, or anything of its shape).
+
+    Without a predictor it starts, says that no bundle is live, and waits for
+    ``app.state.service.replace(bundle)``. Without a workspace it remembers nothing. Raises
+    ConfigError where it would be open to others than this machine without a key.
+    """
+    check_exposure(settings)
+    service = Service(predictor, settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.engine.start()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="Tailorbird 缝叶莺",
+        version=__version__,
+        description="An assistant that was fine-tuned from interaction logs.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    add_service(app, service, policies={"/console": CONSOLE_POLICY})
+    home = "/console/" if console else "/docs"
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> RedirectResponse:
+        return RedirectResponse(home)
+
+    if console:
+        mount_console(app, service, folder=workspace.path / "console" if workspace else None)
+    return app
+
+
+def run_server(
+    app: FastAPI,
+    settings: ServingSettings,
+    *,
+    on_start: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve *app* until SIGINT or SIGTERM, finish what is in flight, and return.
+
+    Tells *on_start* the address once requests are answered. Raises ConfigError where the port
+    cannot be had.
+    """
+    listener = listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    loop = config.get_loop_factory()
+    with listener, _signals_end_quietly(), asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_serve(server, listener, on_start))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ConfigError says what to do where the port cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"serving.host = {host!r} is not an address here ({error})") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        cures = {
+            errno.EADDRINUSE: f"stop what listens there, or choose another: --port {port + 1}",
+            errno.EACCES: "ports below 1024 are the administrator's: --port 8420",
+            errno.EADDRNOTAVAIL: "this machine does not have that address: --host 127.0.0.1",
+        }
+        raise ConfigError(
+            f"port {port} cannot be had ({error.strerror})",
+            where=host,
+            cure=cures.get(error.errno or 0, ""),
+        ) from error
+    return listener
+
+
+async def _serve(
+    server: uvicorn.Server, listener: socket.socket, on_start: Callable[[str], None]
+) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)
+    if server.started:
+        host, port = listener.getsockname()[:2]
+        on_start(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    await serving
+
+
+@contextlib.contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """A server stopped by a signal has done its duty: no traceback, exit status 0.
+
+    uvicorn raises the signal again once it has shut down; these handlers receive it then.
+    """
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,199 @@
+"""The first page: type, and see what the assistant understood and would answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from nicegui import app as nicegui_app
+from nicegui import ui
+
+from tailorbird.console.frame import LEAF, svg, text
+from tailorbird.console.words import EXAMPLES
+from tailorbird.errors import TailorbirdError
+from tailorbird.records import Prediction
+from tailorbird.serving import Service
+from tailorbird.text import shorten
+
+N_TRIES = 8
+SEND = '<path d="M5 12h13M12 5l7 7-7 7"/>'
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One text that was asked in this tab, and what came back."""
+
+    text: str
+    prediction: Prediction
+    bundle: str
+    latency_ms: float
+
+
+class AskPage:
+    """The page of one visitor: an input, the latest answer, and the tries before it."""
+
+    def __init__(self, service: Service, words: dict[str, str]) -> None:
+        self._service = service
+        self._words = words
+        self._tries: list[Try] = []
+        self._problem = ""
+        self._is_busy = False
+
+    def build(self) -> None:
+        """Put everything on the page."""
+        words = self._words
+        text(words["heading"], tag="h1")
+        text(words["lead"], "tb-lead tb-soft", tag="p")
+        with ui.element("section").classes("tb-card tb-ask"):
+            self._field = (
+                ui.textarea(placeholder=words["placeholder"])
+                .props(
+                    f'borderless autogrow aria-label="{words["heading"]}" '
+                    f"maxlength={self._service.settings.max_text_chars}"
+                )
+                .classes("tb-field")
+            )
+            # Enter sends, but not the Enter that ends the choice of a Chinese character.
+            self._field.on(
+                "keydown.enter",
+                self._send,
+                js_handler="(event) => { if (event.shiftKey || event.isComposing) return; "
+                "event.preventDefault(); emit(); }",
+            )
+            with ui.element("div").classes("tb-ask-foot"):
+                text(words["hint"], "tb-hint", tag="span")
+                with (
+                    ui.element("button")
+                    .classes("tb-primary")
+                    .props('type="button"')
+                    .on("click", self._send)
+                ):
+                    text(words["send"], tag="span")
+                    svg(SEND)
+        with ui.element("div").classes("tb-chips"):
+            text(words["examples"], "tb-hint", tag="span")
+            for example in EXAMPLES:
+                chip = text(example, "tb-chip", tag="button").props('type="button"')
+                chip.on("click", self._sender(example))
+        self._answer = ui.refreshable(self._show_answer)
+        self._history = ui.refreshable(self._show_history)
+        with ui.element("div").props('aria-live="polite"'):
+            self._answer()
+        self._history()
+
+    async def restore(self) -> None:
+        """Bring back the tries of this tab after a reload, as when the language changes."""
+        await ui.context.client.connected()
+        self._tries = nicegui_app.storage.tab.setdefault("tries", [])
+        if self._tries:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self._answer.refresh()
+        self._history.refresh()
+
+    def _sender(self, example: str) -> Callable[[], Awaitable[None]]:
+        async def send() -> None:
+            self._field.value = example
+            await self._send()
+
+        return send
+
+    async def _send(self) -> None:
+        asked = (self._field.value or "").strip()
+        if not asked or self._is_busy:
+            return
+        self._is_busy, self._problem = True, ""
+        started_s = time.perf_counter()
+        try:
+            answer = await self._service.predict([asked], user="console")
+        except TailorbirdError as error:
+            self._problem = str(error)
+        else:
+            latency_ms = 1000 * (time.perf_counter() - started_s)
+            self._tries.insert(0, Try(asked, answer.predictions[0], answer.bundle, latency_ms))
+            del self._tries[N_TRIES:]
+        finally:
+            self._is_busy = False
+        self._refresh()
+
+    def _show_answer(self) -> None:
+        words = self._words
+        if self._problem:
+            with ui.element("section").classes("tb-card tb-problem").props('role="alert"'):
+                text(words["failed"], tag="h2")
+                text(self._problem, tag="p")
+        elif self._tries:
+            show_try(self._tries[0], words)
+        else:
+            with ui.element("section").classes("tb-card tb-nothing"):
+                ui.html(LEAF, sanitize=False, tag="span").classes("tb-logo")
+                text(words["nothing_yet"], tag="span")
+
+    def _show_history(self) -> None:
+        before = self._tries[1:]
+        if not before:
+            return
+        words = self._words
+        with ui.element("section").classes("tb-history"):
+            text(words["history"], tag="h2")
+            text(words["history_note"], "tb-hint", tag="p")
+            with ui.element("ul"):
+                for one in before:
+                    with ui.element("li"), _again(self._sender(one.text)):
+                        text(shorten(one.text, 60), "tb-said", tag="span")
+                        text(one.prediction.intent, "tb-tag", tag="span")
+                        text(_percent(one.prediction.confidence), "tb-number", tag="span")
+
+
+def show_try(one: Try, words: dict[str, str]) -> None:
+    """The card of one answer."""
+    prediction = one.prediction
+    scope = "in" if prediction.in_scope else "out"
+    with ui.element("article").classes("tb-card tb-answer").props(f'data-scope="{scope}"'):
+        with ui.element("div").classes("tb-answer-head"):
+            with ui.element("div"):
+                text(words["intent"], "tb-label")
+                text(prediction.intent, "tb-intent").props('data-testid="intent"')
+            text(words["in_scope" if prediction.in_scope else "out_of_scope"], "tb-badge")
+        _bar(words["confidence"], prediction.confidence, "tb-bar-main")
+        if not prediction.in_scope:
+            text(words["out_of_scope_note"], "tb-note", tag="p")
+        text(words["answer"], "tb-label")
+        if prediction.answer:
+            text(prediction.answer, "tb-bubble", tag="blockquote").props('data-testid="answer"')
+        else:
+            text(words["no_answer"], "tb-soft", tag="p")
+        if prediction.alternatives:
+            text(words["alternatives"], "tb-label")
+            for intent, confidence in prediction.alternatives:
+                _bar(intent, confidence, "tb-bar-small")
+        with ui.element("footer").classes("tb-answer-foot"):
+            text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
+            text(f"{words['took']} {one.latency_ms:.0f} ms", tag="span")
+
+
+def _bar(name: str, share: float, kind: str) -> None:
+    with ui.element("div").classes(f"tb-bar {kind}"):
+        text(name, "tb-bar-name", tag="span")
+        with ui.element("span").classes("tb-track"):
+            ui.element("span").style(f"width: {100 * share:.1f}%")
+        text(_percent(share), "tb-number", tag="span")
+
+
+def _again(send: Callable[[], Awaitable[None]]) -> ui.element:
+    return ui.element("button").classes("tb-again").props('type="button"').on("click", send)
+
+
+def _percent(share: float) -> str:
+    """A share for people; never a 100 % that is not quite one.
+
+    >>> _percent(0.5), _percent(0.9999), _percent(0.0004)
+    ('50 %', '99.9 %', '< 0.1 %')
+    """
+    if share < 0.001:
+        return "< 0.1 %"
+    if share > 0.99 or share < 0.01:
+        return f"{min(100 * share, 99.9):.1f} %"
+    return f"{100 * share:.0f} %"

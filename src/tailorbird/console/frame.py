@@ -1,0 +1,188 @@
+"""What every page of the console shares: its look, its header, and who may see it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nicegui import app as nicegui_app
+from nicegui import ui
+from starlette.requests import Request
+
+from tailorbird.console.words import WORDS, Language, preferred_language
+from tailorbird.serving import Service
+
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+LEAF = (Path(__file__).parent / "leaf.svg").read_text(encoding="utf-8")
+THEMES: dict[str, bool | None] = {"auto": None, "light": False, "dark": True}
+THEME_ICONS = {
+    "auto": '<circle cx="12" cy="12" r="8"/><path d="M12 4a8 8 0 0 1 0 16z" fill="currentColor"/>',
+    "light": '<circle cx="12" cy="12" r="4"/><path d="M12 3v2M12 19v2M3 12h2M19 12h2M5.6 5.6 7 7'
+    'M17 17l1.4 1.4M5.6 18.4 7 17M17 7l1.4-1.4"/>',
+    "dark": '<path d="M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z"/>',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the pages need: the service they speak to and the secret that signs their cookies."""
+
+    service: Service
+    secret: str
+
+    @property
+    def pass_token(self) -> str:
+        """What a browser that gave the API key carries; another key makes it worthless."""
+        key = self.service.settings.api_key.encode()
+        return hmac.new(self.secret.encode(), key, hashlib.sha256).hexdigest()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the present visitor may use the console."""
+        if not self.service.settings.api_key:
+            return True
+        token = str(nicegui_app.storage.user.get("pass", ""))
+        return hmac.compare_digest(token, self.pass_token)
+
+
+def language_of_visitor(request: Request) -> Language:
+    """The language chosen before, else the browser's."""
+    chosen = nicegui_app.storage.user.get("language")
+    if chosen in ("zh", "en"):
+        return "zh" if chosen == "zh" else "en"
+    return preferred_language(request.headers.get("accept-language", ""))
+
+
+@contextlib.contextmanager
+def frame(console: Console, request: Request, *, here: str) -> Iterator[dict[str, str] | None]:
+    """The page around its content; yields its words, or None where the visitor has no key yet."""
+    language = language_of_visitor(request)
+    words = WORDS[language]
+    ui.page_title(f"{words['name']} · {words[here]}")
+    html_language = "zh-CN" if language == "zh" else "en"
+    ui.add_head_html(
+        f"<style>{STYLE}</style><script>document.documentElement.lang = '{html_language}'</script>"
+    )
+    _header(words, language, here)
+    with ui.element("main").classes("tb-main"):
+        if console.is_open:
+            yield words
+        else:
+            _ask_for_key(console, words)
+            yield None
+
+
+def svg(paths: str, *, label: str = "") -> ui.html:
+    """An icon of 24 units, drawn in the colour of the text around it."""
+    named = f'role="img" aria-label="{label}"' if label else 'aria-hidden="true"'
+    return ui.html(
+        f'<svg viewBox="0 0 24 24" {named}>{paths}</svg>', sanitize=False, tag="span"
+    ).classes("tb-icon")
+
+
+def text(content: str, *classes: str, tag: str = "div") -> ui.element:
+    """An element that holds *content* as plain text."""
+    with ui.element(tag).classes(" ".join(classes)) as element:
+        ui.html(content, sanitize=_escape, tag="span")
+    return element
+
+
+def _escape(content: str) -> str:
+    return content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def empty_state(title: str, sentence: str, command: str = "") -> None:
+    """A page with nothing to show says why, and what to do."""
+    with ui.element("section").classes("tb-empty"):
+        ui.html(LEAF, sanitize=False).classes("tb-empty-leaf")
+        text(title, tag="h1")
+        text(sentence, "tb-soft", tag="p")
+        if command:
+            text(command, "tb-command", tag="code")
+
+
+def _header(words: dict[str, str], language: Language, here: str) -> None:
+    with (
+        ui.element("header").classes("tb-header"),
+        ui.element("div").classes("tb-header-inside"),
+    ):
+        with ui.element("a").classes("tb-brand").props('href="/console/"'):
+            ui.html(LEAF, sanitize=False, tag="span").classes("tb-logo")
+            text(words["name"], "tb-name", tag="span")
+            text(words["other_name"], "tb-other-name", tag="span")
+        with ui.element("nav").classes("tb-nav"):
+            for key, target in (
+                ("try", "/console/"),
+                ("report", "/console/report"),
+                ("api", "/docs"),
+            ):
+                link = text(words[key], "tb-link", tag="a").props(f'href="{target}"')
+                if key == here:
+                    link.props('aria-current="page"')
+        with ui.element("div").classes("tb-switches"):
+            _language_switch(words, language)
+            _theme_switch(words)
+
+
+def _language_switch(words: dict[str, str], language: Language) -> None:
+    def choose(chosen: Language) -> None:
+        nicegui_app.storage.user["language"] = chosen
+        ui.navigate.reload()
+
+    with (
+        ui.element("div")
+        .classes("tb-segments")
+        .props(f'role="group" aria-label="{words["language"]}"')
+    ):
+        for chosen, name in (("zh", "中文"), ("en", "EN")):
+            button = text(name, tag="button").props(
+                f'type="button" lang="{chosen}" aria-pressed="{str(chosen == language).lower()}"'
+            )
+            button.on("click", lambda _, chosen=chosen: choose(chosen))
+
+
+def _theme_switch(words: dict[str, str]) -> None:
+    """Goes round: as the system, light, dark; the choice is remembered."""
+    user = nicegui_app.storage.user
+    theme = user.get("theme", "auto")
+    mode = ui.dark_mode(THEMES.get(theme))
+
+    @ui.refreshable
+    def icon() -> None:
+        theme = user.get("theme", "auto")
+        svg(THEME_ICONS[theme], label=words[f"theme_{theme}"])
+
+    def turn() -> None:
+        names = list(THEMES)
+        theme = names[(names.index(user.get("theme", "auto")) + 1) % len(names)]
+        user["theme"] = theme
+        mode.value = THEMES[theme]
+        icon.refresh()
+
+    with ui.element("button").classes("tb-theme").props('type="button"').on("click", turn):
+        icon()
+
+
+def _ask_for_key(console: Console, words: dict[str, str]) -> None:
+    async def check() -> None:
+        given = (field.value or "").strip().encode()
+        if hmac.compare_digest(given, console.service.settings.api_key.encode()):
+            nicegui_app.storage.user["pass"] = console.pass_token
+            ui.navigate.reload()
+            return
+        await asyncio.sleep(1)  # guessing shall be slow
+        field.error = words["key_wrong"]
+
+    with ui.element("section").classes("tb-card tb-door"):
+        text(words["key_heading"], tag="h1")
+        text(words["key_text"], "tb-soft", tag="p")
+        field = ui.input(label=words["key"], password=True).props("outlined").classes("tb-field")
+        field.on("keydown.enter", check)
+        text(words["key_send"], "tb-primary", tag="button").props('type="button"').on(
+            "click", check
+        )

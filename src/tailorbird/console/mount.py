@@ -1,0 +1,139 @@
+"""Puts the console on the app: the pages, the secret that signs cookies, the folder they use.
+
+NiceGUI is one per process: the console mounted last is the one that every app of the process
+shows. A service has one app; only tests make several.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response
+from nicegui import app as nicegui_app
+from nicegui import ui
+from nicegui.storage import Storage
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from tailorbird.console.ask import AskPage
+from tailorbird.console.frame import LEAF, Console, empty_state, frame, text
+from tailorbird.serving import Service
+
+PATH = "/console"
+CONSOLE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'"
+)
+"""Vue compiles templates in the browser, so the console cannot do without inline scripts; but
+nothing may come from, or go to, another host."""
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "font-src data:; frame-ancestors 'self'; sandbox allow-scripts allow-popups"
+)
+"""A report is a self-contained page of its own: it can reach neither the net nor the console."""
+
+
+@runtime_checkable
+class HasFolder(Protocol):
+    """A predictor that lives in a folder, as a Bundle does, may have a report there."""
+
+    path: Path
+
+
+def mount_console(app: FastAPI, service: Service, *, folder: Path | None) -> None:
+    """Mount the console at ``/console``; *folder* keeps its secret and each visitor's choices."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="tailorbird-console-"))
+    console = Console(service, secret_in(folder))
+    Storage.path = folder
+    # Left by an earlier app of this process, which NiceGUI does not expect.
+    nicegui_app.user_middleware.clear()
+    nicegui_app.middleware_stack = None
+    for path in ("/", "/report", "/report.html"):
+        nicegui_app.remove_route(path)
+    _add_pages(console)
+    ui.run_with(
+        app,
+        mount_path=PATH,
+        title="Tailorbird 缝叶莺",
+        favicon=LEAF.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ').replace(
+            'class="leaf-back"', 'fill="#4f9143"'
+        ),
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=20,
+        storage_secret=console.secret,
+        session_middleware_kwargs={"session_cookie": "tailorbird", "same_site": "strict"},
+        show_welcome_message=False,
+    )
+
+
+def secret_in(folder: Path) -> str:
+    """The folder's secret, made at the first call; only its owner can read it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "secret"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii")
+    secret = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret)
+    return secret
+
+
+def report_of(service: Service) -> Path | None:
+    """The report page of the live bundle, where it has one."""
+    predictor = service.engine.predictor
+    path = predictor.path / "report.html" if isinstance(predictor, HasFolder) else None
+    return path if path is not None and path.is_file() else None
+
+
+def _add_pages(console: Console) -> None:
+    service = console.service
+
+    @ui.page("/")
+    async def ask(request: Request) -> None:
+        with frame(console, request, here="try") as words:
+            if words is None:
+                return
+            if service.engine.predictor is None:
+                empty_state(words["empty_title"], words["empty_text"], words["empty_command"])
+                return
+            page = AskPage(service, words)
+            page.build()
+            await page.restore()
+
+    @ui.page("/report")
+    async def report(request: Request) -> None:
+        with frame(console, request, here="report") as words:
+            if words is None:
+                return
+            if report_of(service) is None:
+                empty_state(words["no_report_title"], words["no_report_text"])
+                return
+            with ui.element("div").classes("tb-report-head"):
+                text(words["report_heading"], tag="h1")
+                text(words["open_report"], "tb-link", tag="a").props(
+                    f'href="{PATH}/report.html" target="_blank"'
+                )
+            ui.element("iframe").classes("tb-report").props(
+                f'src="{PATH}/report.html" title="{words["report_heading"]}"'
+            )
+
+    @nicegui_app.get("/report.html")
+    async def report_page() -> Response:
+        path = report_of(service)
+        if not console.is_open or path is None:
+            raise HTTPException(404)
+        return FileResponse(
+            path,
+            media_type="text/html; charset=utf-8",
+            headers={"Content-Security-Policy": REPORT_POLICY, "Cache-Control": "no-cache"},
+        )

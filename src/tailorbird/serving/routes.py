@@ -1,0 +1,100 @@
+"""The routes of prediction and of those who watch over the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from tailorbird.serving.docs import add_docs
+from tailorbird.serving.guard import Guard
+from tailorbird.serving.refusals import refuse_in_sentences
+from tailorbird.serving.schemas import (
+    ErrorResponse,
+    Health,
+    PredictRequest,
+    PredictResponse,
+    Readiness,
+)
+from tailorbird.serving.service import Service
+
+REFUSALS = {
+    400: "The body is not JSON.",
+    401: "The API key is missing or wrong.",
+    413: "The body is too large.",
+    415: "The body was not sent as JSON.",
+    422: "The request breaks a limit or has the wrong form.",
+    500: "The service failed.",
+    503: "Loading, overloaded or shutting down; try again after Retry-After seconds.",
+}
+
+
+def add_service(app: FastAPI, service: Service, *, policies: Mapping[str, str]) -> None:
+    """Put the routes of *service* on *app*, refusals in sentences, and the guard around it all.
+
+    *policies* gives the Content-Security-Policy of other pages of the app, by path prefix.
+    """
+    refuse_in_sentences(app)
+    app.include_router(prediction_routes(service))
+    app.include_router(watching_routes(service))
+    add_docs(app)
+    # The one added last is the outermost: refusals of the guard are counted too.
+    app.add_middleware(Guard, settings=service.settings, policies=policies)
+    app.add_middleware(service.meters.timed)
+
+
+def prediction_routes(service: Service) -> APIRouter:
+    """``POST /v1/predict``."""
+    settings = service.settings
+    statuses = [status for status in REFUSALS if status != 401 or settings.api_key]
+    # `Guard` checks the key; here it is only told to the OpenAPI document.
+    key = [Security(HTTPBearer(auto_error=False))] if settings.api_key else []
+    router = APIRouter(
+        prefix="/v1", tags=["prediction"], dependencies=key, responses=_refusals(*statuses)
+    )
+
+    @router.post(
+        "/predict",
+        summary="Understand texts",
+        description=(
+            f"Up to {settings.max_texts:,} texts of {settings.max_text_chars:,} characters, "
+            f"{settings.max_body_bytes:,} bytes together."
+        ),
+    )
+    async def predict(request: PredictRequest) -> PredictResponse:
+        answer = await service.predict(request.texts, user=request.user)
+        return PredictResponse.of(answer)
+
+    return router
+
+
+def watching_routes(service: Service) -> APIRouter:
+    """``/healthz``, ``/readyz`` and ``/metrics``."""
+    router = APIRouter(tags=["watching"])
+
+    @router.get("/healthz", summary="Is the process alive?")
+    async def healthz() -> Health:
+        return Health(status="alive")
+
+    @router.get("/readyz", summary="Can it answer?", responses=_refusals(503))
+    async def readyz() -> Readiness:
+        problem, predictor = service.engine.problem, service.engine.predictor
+        if problem is not None or predictor is None:
+            raise problem or AssertionError("no problem, yet no predictor")
+        return Readiness(status="ready", bundle=predictor.id)
+
+    @router.get("/metrics", summary="What Prometheus reads", response_class=Response)
+    async def metrics() -> Response:
+        return Response(service.meters.text(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {"model": ErrorResponse, "description": REFUSALS[status]} for status in statuses
+    }
