@@ -1,0 +1,93 @@
+# make run                  an assistant from the sample logs, served on http://127.0.0.1:8420
+# make run LOGS=chats.jsonl  the same from your own logs
+# make test                 lint, types and tests       make test-browser  tests in a real browser
+# make setup                the full environment (core, dev, bench); runs nothing
+# make lint · make format · make constraints · make clean
+#
+# Everything is installed into .venv by pip; what is done is not done again. PYTHON=/path/to/python3
+# chooses the Python.
+
+LOGS ?= examples/logs/shop.jsonl
+WORKERS ?= 2
+
+BIN := .venv/bin
+DONE := .venv/done
+# Nothing is compiled ahead: Python compiles what it imports, which is a tenth of what is there.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile -c constraints.txt
+# setuptools comes pinned from constraints.txt, so the build is isolated from nothing new.
+INSTALL_SELF := $(INSTALL) --no-build-isolation
+
+# The first of these that is new enough; the `python3` of the shell is asked first.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; \
+	done)
+
+.PHONY: help run test test-browser lint format setup constraints clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+run: $(DONE)/core $(DONE)/weights
+	@$(BIN)/tailorbird up "$(LOGS)"
+
+test: lint $(DONE)/packages
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not browser and not gpu"
+
+test-browser: $(DONE)/dev $(DONE)/packages
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+lint: $(DONE)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(DONE)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(DONE)/full $(DONE)/weights
+
+constraints: $(DONE)/venv
+	$(BIN)/python tools/make_constraints.py
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# A stamp is written last: an installation that was interrupted is resumed by the next call.
+
+$(DONE)/venv:
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	echo "Python 3.11 or newer is needed, found: $$(python3 --version 2>&1)."; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+	echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	'$(PYTHON)' -m venv .venv
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/torch: constraints.txt | $(DONE)/venv
+	$(INSTALL) setuptools torch==2.13.0
+	@touch $@
+
+$(DONE)/core: $(DONE)/torch pyproject.toml
+	$(INSTALL_SELF) -e .
+	@touch $@
+
+$(DONE)/dev: $(DONE)/torch pyproject.toml
+	$(INSTALL_SELF) -e '.[dev]'
+	@touch $(DONE)/core $@
+
+$(DONE)/full: $(DONE)/torch pyproject.toml
+	$(INSTALL_SELF) -e '.[dev,bench]'
+	@touch $(DONE)/core $(DONE)/dev $@
+
+# No prerequisite on the core: whichever of core, dev and full was asked for comes before these.
+# Tests unpack the weights into a cache of their own.
+$(DONE)/packages: src/tailorbird/modeling/embedded.py
+	$(BIN)/tailorbird weights install --no-unpack
+	@touch $@
+
+$(DONE)/weights: src/tailorbird/modeling/embedded.py
+	$(BIN)/tailorbird weights install
+	@touch $(DONE)/packages $@

