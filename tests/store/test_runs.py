@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tailorbird.errors import StoreError
-from tailorbird.store import RunRow, Workspace
+from tailorbird.store import Workspace
+from tailorbird.store.tables import RunRow
 
 WRITE_FOREVER = """
 import sys

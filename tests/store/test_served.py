@@ -7,12 +7,12 @@ from sqlalchemy.exc import StatementError
 
 from tailorbird.errors import StoreError
 from tailorbird.store import (
-    DeploymentRow,
     ServedRow,
     Workspace,
     record_feedback,
     record_served,
 )
+from tailorbird.store.tables import DeploymentRow
 
 
 def served(text: str = "我要退款", time: datetime | None = None) -> ServedRow:

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from tailorbird.errors import StoreError
-from tailorbird.store import RunRow, Workspace
+from tailorbird.store import Workspace
+from tailorbird.store.tables import RunRow
 
 OPEN_AND_RUN = """
 import sys

@@ -31,7 +31,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 Path(temporary).unlink()
             raise
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(
             f"cannot be written ({error.strerror})",
@@ -40,11 +40,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* survive a power cut, where the system can do that."""
+def sync(path: Path) -> None:
+    """Make the bytes of a file, or the names in a folder, survive a power cut (not on Windows)."""
     if os.name == "nt":
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

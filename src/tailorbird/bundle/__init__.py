@@ -1,0 +1,18 @@
+"""Bundles: what is served, in one folder whose name is the hash of its content.
+
+`write_bundle` makes one, `load_bundle` trusts none before every byte is checked, `registry`
+says which one is live, `templates` picks and edits the answers.
+"""
+
+from tailorbird.bundle import registry, templates
+from tailorbird.bundle.loading import Bundle, load_bundle
+from tailorbird.bundle.writing import BundleContents, write_bundle
+
+__all__ = [
+    "Bundle",
+    "BundleContents",
+    "load_bundle",
+    "registry",
+    "templates",
+    "write_bundle",
+]
