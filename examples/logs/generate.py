@@ -172,7 +172,7 @@ class Desk:
                 said.append(rng.choice(table["pii"]["texts"]))
             elif intent in ABOUT_MONEY and rng.random() < 0.05:
                 said.append(rng.choice(table["pii_money"]["texts"]))
-        phrases.settle(said, rng, memory)
+        phrases.settle([f"{{{lines['about']}}}"] if "about" in lines else said, rng, memory)
         return join([phrases.expand(template, rng, memory) for template in said], language)
 
     def as_typed(self, text: str, person: Person, language: str) -> str:
