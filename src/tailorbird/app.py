@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 import threading
@@ -16,11 +17,14 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
+from tailorbird.bundle import load_bundle, registry
 from tailorbird.config import ServingSettings
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError
-from tailorbird.serving import Predictor, Service, add_service, check_exposure
+from tailorbird.serving import Predictor, Service, add_service, check_exposure, recorder_for
 from tailorbird.store import Workspace
+
+log = logging.getLogger(__name__)
 
 GRACE_S = 30
 """How long a stopping server waits for answers in flight before it cuts them off."""
@@ -32,22 +36,31 @@ def create_app(
     settings: ServingSettings,
     *,
     console: bool = True,
+    follow_s: float = 0.0,
 ) -> FastAPI:
     """The application that serves *predictor* (a Bundle, or anything of its shape).
 
-    Without a predictor it starts, says that no bundle is live, and waits for
-    ``app.state.service.replace(bundle)``. Without a workspace it remembers nothing. Raises
-    ConfigError where it would be open to others than this machine without a key.
+    Without a predictor it starts, says that no bundle is live, and waits for one. Without a
+    workspace it remembers nothing. Every *follow_s* seconds it looks which bundle is live in the
+    workspace, and goes over to that one without losing a request; 0 leaves it with *predictor*.
+    Raises ConfigError where it would be open to others than this machine without a key.
     """
     check_exposure(settings)
-    service = Service(predictor, settings)
+    keeps = workspace if settings.keep_interactions else None
+    recorder = recorder_for(keeps) if keeps is not None else None
+    service = Service(predictor, settings, recorder=recorder)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.engine.start()
+        following = None
+        if workspace is not None and follow_s:
+            following = asyncio.create_task(_follow(service, workspace, follow_s))
         try:
             yield
         finally:
+            if following is not None:
+                following.cancel()
             await service.close()
 
     app = FastAPI(
@@ -69,6 +82,23 @@ def create_app(
     if console:
         mount_console(app, service, folder=workspace.path / "console" if workspace else None)
     return app
+
+
+async def _follow(service: Service, workspace: Workspace, every_s: float) -> None:
+    """Go over to whatever is published, or rolled back to, by this or any other process."""
+    predictor = service.engine.predictor
+    seen = predictor.id if predictor else None
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            live = await asyncio.to_thread(registry.live_bundle, workspace)
+            if live is None or live.id == seen:
+                continue
+            seen = live.id  # one try each: a bundle that cannot answer leaves the old one live
+            await service.replace(await asyncio.to_thread(load_bundle, live.path))
+            log.info("bundle %s is served from now on", live.id)
+        except Exception:
+            log.exception("the live bundle could not be taken over; the one before goes on")
 
 
 def run_server(

@@ -73,9 +73,10 @@ class AskPage:
                     svg(SEND)
         with ui.element("div").classes("tb-chips"):
             text(words["examples"], "tb-hint", tag="span")
-            for example in EXAMPLES:
-                chip = text(example, "tb-chip", tag="button").props('type="button"')
-                chip.on("click", self._sender(example))
+            with ui.element("div").classes("tb-chip-row"):
+                for example in EXAMPLES:
+                    chip = text(example, "tb-chip", tag="button").props('type="button"')
+                    chip.on("click", self._sender(example))
         self._answer = ui.refreshable(self._show_answer)
         self._history = ui.refreshable(self._show_history)
         with ui.element("div").props('aria-live="polite"'):
@@ -160,7 +161,7 @@ def show_try(one: Try, words: dict[str, str]) -> None:
         _bar(words["confidence"], prediction.confidence, "tb-bar-main")
         if not prediction.in_scope:
             text(words["out_of_scope_note"], "tb-note", tag="p")
-        text(words["answer"], "tb-label")
+        text(words["answer" if prediction.in_scope else "nearest_answer"], "tb-label")
         if prediction.answer:
             text(prediction.answer, "tb-bubble", tag="blockquote").props('data-testid="answer"')
         else:
@@ -171,7 +172,8 @@ def show_try(one: Try, words: dict[str, str]) -> None:
                 _bar(intent, confidence, "tb-bar-small")
         with ui.element("footer").classes("tb-answer-foot"):
             text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
-            text(f"{words['took']} {one.latency_ms:.0f} ms", tag="span")
+            latency = f"{one.latency_ms:.0f}" if one.latency_ms >= 1 else "< 1"
+            text(f"{words['took']} {latency} ms", tag="span")
 
 
 def _bar(name: str, share: float, kind: str) -> None:

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from tailorbird.console.ask import AskPage
-from tailorbird.console.frame import LEAF, Console, empty_state, frame, text
+from tailorbird.console.frame import LEAF, Console, empty_state, frame, language_of_visitor, text
 from tailorbird.serving import Service
 
 PATH = "/console"
@@ -118,13 +118,14 @@ def _add_pages(console: Console) -> None:
             if report_of(service) is None:
                 empty_state(words["no_report_title"], words["no_report_text"])
                 return
+            address = f"{PATH}/report.html?lang={language_of_visitor(request)}"
             with ui.element("div").classes("tb-report-head"):
                 text(words["report_heading"], tag="h1")
                 text(words["open_report"], "tb-link", tag="a").props(
-                    f'href="{PATH}/report.html" target="_blank"'
+                    f'href="{address}" target="_blank" rel="noopener"'
                 )
             ui.element("iframe").classes("tb-report").props(
-                f'src="{PATH}/report.html" title="{words["report_heading"]}"'
+                f'src="{address}" title="{words["report_heading"]}"'
             )
 
     @nicegui_app.get("/report.html")

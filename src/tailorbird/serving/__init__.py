@@ -2,6 +2,7 @@
 
 from tailorbird.serving.engine import Answer, PredictionEngine, Predictor
 from tailorbird.serving.guard import check_exposure, is_local
+from tailorbird.serving.recording import recorder_for
 from tailorbird.serving.routes import add_service
 from tailorbird.serving.service import Service
 
@@ -13,4 +14,5 @@ __all__ = [
     "add_service",
     "check_exposure",
     "is_local",
+    "recorder_for",
 ]

@@ -6,11 +6,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from tailorbird.data.pii import mask_pii
 from tailorbird.serving.engine import Answer
+from tailorbird.store import ServedRow, Workspace, record_served
 
 log = logging.getLogger(__name__)
 
@@ -98,3 +101,27 @@ class Recorder:
                     self._n_waiting -= len(self._waiting.popleft().texts)
         log.debug("recorded %d requests in %.3f s", len(batch), time.perf_counter() - started_s)
         return True
+
+
+def recorder_for(workspace: Workspace, **options: Any) -> Recorder:
+    """A recorder that stores every text in *workspace*, its PII masked."""
+
+    def write(batch: Sequence[Served]) -> None:
+        record_served(workspace, [row for served in batch for row in _rows(served)])
+
+    return Recorder(write, **options)
+
+
+def _rows(served: Served) -> Iterator[ServedRow]:
+    for text, prediction in zip(served.texts, served.answer.predictions, strict=True):
+        yield ServedRow(
+            time=served.time,
+            user=served.user,
+            text=mask_pii(text),
+            intent=prediction.intent,
+            confidence=prediction.confidence,
+            in_scope=prediction.in_scope,
+            answer=prediction.answer,
+            bundle_id=served.answer.bundle,
+            latency_ms=served.latency_ms,
+        )

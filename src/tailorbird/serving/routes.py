@@ -60,6 +60,7 @@ def prediction_routes(service: Service) -> APIRouter:
     @router.post(
         "/predict",
         summary="Understand texts",
+        response_description="One prediction a text, in their order.",
         description=(
             f"Up to {settings.max_texts:,} texts of {settings.max_text_chars:,} characters, "
             f"{settings.max_body_bytes:,} bytes together."

@@ -32,7 +32,7 @@ class Alternative(BaseModel):
     confidence: float
 
 
-class PredictionOut(BaseModel):
+class Prediction(BaseModel):
     """What the assistant makes of one text."""
 
     intent: str
@@ -46,14 +46,14 @@ class PredictionOut(BaseModel):
 class PredictResponse(BaseModel):
     """One prediction a text, in the order of the request, and the bundle that made them."""
 
-    predictions: list[PredictionOut]
+    predictions: list[Prediction]
     bundle: str
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
         """The response that carries *answer*."""
         predictions = [
-            PredictionOut(
+            Prediction(
                 intent=row.intent,
                 confidence=row.confidence,
                 in_scope=row.in_scope,

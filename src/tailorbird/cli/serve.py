@@ -1,0 +1,64 @@
+"""``tailorbird serve``: answer over HTTP with the live bundle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from tailorbird.cli import options
+from tailorbird.cli.display import SCREEN
+
+FOLLOW_S = 2.0
+"""How often the service looks whether another bundle was published or rolled back to."""
+
+
+def serve(
+    *,
+    workspace: options.Workspace = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = "",
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on.", show_default="8420", min=0, max=65535)
+    ] = None,
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="TAILORBIRD_API_KEY",
+            help="Key that clients send; needed where others than this machine can connect.",
+        ),
+    ] = "",
+    bundle: Annotated[
+        str, typer.Option(help="Bundle id.", show_default="the live one, followed as it changes")
+    ] = "",
+    config: options.Config = None,
+    set_: options.Overrides = None,
+) -> None:
+    """Serve the assistant on http://127.0.0.1:8420 until Ctrl-C.
+
+    POST /v1/predict answers programs, /console people, /docs says how. What was asked and
+    answered is kept in the workspace, personal data masked, for the next round of learning.
+    """
+    from tailorbird import api
+    from tailorbird.app import create_app, run_server
+    from tailorbird.bundle import registry
+    from tailorbird.config import load_settings
+
+    given: dict[str, Any] = {"host": host, "port": port, "api_key": api_key}
+    chosen_here = {key: value for key, value in given.items() if value not in ("", None)}
+    settings = replace(load_settings(config, overrides=set_ or ()).serving, **chosen_here)
+
+    def announce(address: str) -> None:
+        SCREEN.print(f"[bold green]●[/] [bold]serve[/]   bundle {served}")
+        SCREEN.print(f"  console  {address}/console/", markup=False)
+        SCREEN.print(f"  predict  {address}/v1/predict", markup=False)
+        SCREEN.print(f"  docs     {address}/docs", markup=False)
+        SCREEN.print("  Ctrl-C stops it; what is in flight is finished first", markup=False)
+
+    with api.open_workspace(workspace) as space:
+        is_any = bundle or registry.live_bundle(space) is not None
+        chosen = api.current_bundle(space, bundle) if is_any else None
+        served = chosen.id if chosen else "none yet; build one with: tailorbird build LOGS"
+        app = create_app(space, chosen, settings, follow_s=0 if bundle else FOLLOW_S)
+        run_server(app, settings, on_start=announce)
+    SCREEN.print("stopped", markup=False)
