@@ -1,6 +1,17 @@
 """The data room: reading, cleaning, labelling and splitting logs; floor 1."""
 
+from tailorbird.data.cleaning import clean
+from tailorbird.data.labelling import label
+from tailorbird.data.pii import mask_pii
 from tailorbird.data.reading import load_interactions, read, write_interactions
 from tailorbird.data.splitting import split
 
-__all__ = ["load_interactions", "read", "split", "write_interactions"]
+__all__ = [
+    "clean",
+    "label",
+    "load_interactions",
+    "mask_pii",
+    "read",
+    "split",
+    "write_interactions",
+]

@@ -35,24 +35,28 @@ _TAGS = (
 )
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
-_BLOCKS = (
-    "address article aside blockquote br dd div dl dt footer form h1 h2 h3 h4 h5 h6 header hr li "
-    "main nav ol option p pre section table tr ul"
-).split()
+_BLOCKS = re.compile(
+    "^(?:address|article|aside|blockquote|br|dd|div|dl|dt|footer|form|h[1-6]|header|hr|li|main|nav|ol"
+    "|option|p|pre|section|table|tr|ul)$"
+)
 
+_DEVICES = (
+    "iphone|ipad|android|samsung|huawei|xiaomi|galaxy|blackberry|mobile|phone|outlook|yahoo|mail"
+)
+_CHINESE_DEVICES = "iphone|ipad|android|华为|小米|荣耀|vivo|oppo|三星|手机|qq邮箱|网易邮箱"
 _SIGNATURE = re.compile(
     r"(?:^|(?<=[\n.!?。！？~]))[^\S\n]*(?:"
-    r"sent (?:from|via) (?:my )?(?:iphone|ipad|android|samsung|huawei|xiaomi|galaxy|blackberry|mobile"
-    r"|phone|outlook|yahoo|mail)[^\n.]{0,60}\.?"
+    rf"sent (?:from|via) (?:my )?(?:{_DEVICES})[^\n.]{{0,60}}\.?"
     r"|get outlook for (?:ios|android)[^\n]{0,60}"
-    r"|(?:发|来)自我?的? ?(?:iphone|ipad|android|华为|小米|荣耀|vivo|oppo|三星|手机|qq邮箱|网易邮箱)[^\n。]{0,20}。?"
-    r"|从我的 ?(?:iphone|ipad|android|华为|小米|手机)[^\n。]{0,10}发送。?"
+    rf"|(?:发|来)自我?的? ?(?:{_CHINESE_DEVICES})[^\n。]{{0,20}}。?"
+    rf"|从我的 ?(?:{_CHINESE_DEVICES})[^\n。]{{0,10}}发送。?"
     r")[^\S\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _DISCLAIMER = re.compile(
     r"^[^\S\n]*(?:confidentiality notice\b|disclaimer:"
-    r"|this (?:e-?mail|message)(?: and any (?:attachments|files))?[^\n]{0,80}\b(?:confidential|privileged)"
+    r"|this (?:e-?mail|message)(?: and any (?:attachments|files))?[^\n]{0,80}"
+    r"\b(?:confidential|privileged)"
     r"|if you (?:are not|have received)[^\n]{0,40}(?:intended recipient|in error)"
     r"|please consider the environment before printing"
     r"|(?:保密|免责)声明|本(?:邮件|电子邮件|信息)(?:及其?附件)?[^\n]{0,30}保密)[^\n]*$",
@@ -60,7 +64,8 @@ _DISCLAIMER = re.compile(
 )
 # From here on a mail only repeats what others wrote before.
 _QUOTED_MAIL = re.compile(
-    r"^[^\S\n]*(?:-{2,}[^\S\n]*(?:original message|forwarded message|原始邮件|转发邮件|原邮件)[^\S\n]*-{2,}"
+    r"^[^\S\n]*(?:-{2,}[^\S\n]*"
+    r"(?:original message|forwarded message|原始邮件|转发邮件|原邮件)[^\S\n]*-{2,}"
     r"|on [^\n]{6,120} wrote:[^\S\n]*$|在[^\n]{6,80}(?:写道|写)[:：][^\S\n]*$"
     r"|(?:from|发件人)[:：][^\n]+\n(?:[^\n]+\n){0,3}?(?:sent|date|to|发送时间|收件人|日期)[:：])",
     re.IGNORECASE | re.MULTILINE,
@@ -102,7 +107,7 @@ def strip_markup(text: str) -> str:
         if _TAG.search(text):
             stripped = _without_tags(text)
         elif "&" in text and _ENTITY.search(text):
-            stripped = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+            stripped = _unescaped(text)
         else:
             break
         if stripped == text:
@@ -131,12 +136,11 @@ def _without_tags(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    kept = (html.unescape(part) if _ENTITY.fullmatch(part) else part for part in _parts(text))
-    return html.escape("".join(kept), quote=False)
+    return html.escape(_unescaped(text), quote=False)
 
 
-def _parts(text: str) -> list[str]:
-    return re.split(f"({_ENTITY.pattern})", text) if "&" in text else [text]
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), text) if "&" in text else text
 
 
 def strip_boilerplate(text: str) -> str:

@@ -28,7 +28,8 @@ _EMAIL = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _ID = re.compile(
-    r"(?<![0-9A-Za-z])[1-9][0-9]{5}[ -]?(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"(?<![0-9A-Za-z])[1-9][0-9]{5}[ -]?(?:19|20)[0-9]{2}"
+    r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
     r"[ -]?[0-9]{3}[0-9Xx](?![0-9A-Za-z])"
 )
 _CARD = re.compile(r"(?<![0-9.+-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9]|[.-][0-9])")
@@ -49,7 +50,7 @@ _SPELLED_PHONE = re.compile(
 )
 _ORDER = re.compile(
     r"(?:order|purchase|invoice|tracking|parcel|package|ticket|ref(?:erence)?|serial|sku|transaction"
-    r"|订单|运单|快递|物流|单号|编号|流水|序列|货号|交易)"
+    r"|订单|运单|单号|编号|流水|序列|货号|交易)"
     r"[^\S\n]*(?:number|num|no\.?|id|code|单?号码?)?[^\S\n]*(?:is|was|[是为])?[^\S\n]*[:：#]?[^\S\n]*$",
     re.IGNORECASE,
 )

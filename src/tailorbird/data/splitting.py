@@ -21,7 +21,7 @@ N_EXAMPLES = 3
 
 HOW_TO_LABEL = (
     "name the column with --label COLUMN, give labels with --labels FILE (id or text → label), "
-    "or rules with --rules FILE.toml ([[rule]] intent, keywords, regex)"
+    "or rules with --rules FILE.toml ([[rule]] tables of intent, keywords, regex)"
 )
 
 
@@ -265,8 +265,8 @@ class _Work:
             self._find_leaks(("test", "validation"), "train")
         if self.leaking:
             self.decisions.append(
-                f"{len(self.leaking):,} rows nearly repeat a row that another user wrote into another "
-                "split; they stay, since users are kept whole"
+                f"{len(self.leaking):,} rows nearly repeat another user's row in another split; "
+                "they stay, since users are kept whole"
             )
 
     def _by_time(self, numbers: list[int]) -> None:
