@@ -1,0 +1,211 @@
+"""The rules of the house, read from the source: floors, doors, sizes and names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "tailorbird"
+
+FLOORS = {
+    "errors": 0,
+    "records": 0,
+    "config": 0,
+    "text": 0,
+    "store": 1,
+    "data": 1,
+    "metrics": 1,
+    "modeling": 1,
+    "tuning": 2,
+    "evaluation": 3,
+    "compression": 4,
+    "bundle": 5,
+    "knowledge": 5,
+    "monitoring": 5,
+    "serving": 6,
+    "personalise": 6,
+    "assistants": 7,
+    "continual": 7,
+    "connectors": 8,
+    "api": 8,
+    "console": 9,
+    "app": 10,
+    "cli": 11,
+    "testing": 12,
+}
+MAX_LINES = 600
+MAX_DOOR_NAMES = 8
+MAX_SETTINGS_FIELDS = 12
+SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
+LOADERS = {"import_module", "find_spec"}
+PASSAGES = {
+    ("cli", "modeling.embedded"),  # the verbs weights and doctor manage packages; nobody else does
+    ("api", "modeling.processor"),  # a fact for the report
+    ("tuning", "data.batching"),  # batches are made for the loop alone
+    ("serving", "data.pii"),  # masking what is stored, without loading the readers
+}
+"""The imports past a door, each with its reason."""
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+ROOTS = {PACKAGE / "__init__.py", PACKAGE / "__main__.py"}
+
+
+def imported_modules(tree: ast.AST, module: str) -> Iterator[tuple[int, str]]:
+    """(line, module) of every import of the project, those inside functions too.
+
+    ``from tailorbird.store import Run`` gives ``store.Run``: a name may be a module.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = module.split(".")[: -node.level]
+                base = ".".join(["tailorbird", *parents, *([base] if base else [])])
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in LOADERS:
+            names = [a.value for a in node.args[:1] if isinstance(a, ast.Constant)]
+        else:
+            continue
+        for name in names:
+            if isinstance(name, str) and name.startswith("tailorbird."):
+                yield node.lineno, name.removeprefix("tailorbird.")
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def wrong_imports(source: str, module: str) -> list[str]:
+    """What *module* may not import: rooms above it, rooms beside it, rooms nobody knows."""
+    room = module.split(".")[0]
+    wrong = []
+    for line, name in imported_modules(ast.parse(source), module):
+        other = name.split(".")[0]
+        if other == room or name == "__version__":
+            continue
+        if other not in FLOORS:
+            wrong.append(f"line {line}: {other} is no room of the house")
+        elif FLOORS[other] > FLOORS[room]:
+            wrong.append(f"line {line}: {room} ({FLOORS[room]}) imports {other} above it")
+        elif FLOORS[other] == FLOORS[room] != 0:
+            wrong.append(f"line {line}: {room} imports {other} beside it")
+    return wrong
+
+
+def past_the_doors(source: str, module: str) -> list[str]:
+    """Imports of what another room does not name in its door."""
+    room = module.split(".")[0]
+    past = []
+    for line, name in imported_modules(ast.parse(source), module):
+        other, _, inside = name.partition(".")
+        if other == room or not inside or not (PACKAGE / other).is_dir():
+            continue
+        part = inside.split(".")[0]
+        if part not in door_names(other) and (room, f"{other}.{part}") not in PASSAGES:
+            past.append(f"line {line}: {name} is not named in the door of {other}")
+    return past
+
+
+def found_in(findings: dict[Path, list[str]]) -> dict[str, list[str]]:
+    """Only the files with findings, by module."""
+    return {module_of(path): lines for path, lines in findings.items() if lines}
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def door_names(room: str) -> list[str]:
+    """``__all__`` of a room; empty where it has none."""
+    for node in ast.parse(read(PACKAGE / room / "__init__.py")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def rooms() -> list[str]:
+    return sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
+def test_imports_go_down_only() -> None:
+    wrong = {
+        path: wrong_imports(read(path), module_of(path)) for path in FILES if path not in ROOTS
+    }
+    assert found_in(wrong) == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "module", "wrong"),
+    [
+        ("from tailorbird.serving import Service", "tuning.loop", "tuning (2) imports serving"),
+        ("def f():\n    import tailorbird.api", "bundle.card", "line 2: bundle (5) imports api"),
+        ("from tailorbird import modeling", "data.reading", "data imports modeling beside it"),
+        ("from ..cli import main", "serving.routes", "serving (6) imports cli above it"),
+        ("from tailorbird.helpers import x", "api", "helpers is no room of the house"),
+        ("x.import_module('tailorbird.cli')", "app", "app (10) imports cli above it"),
+    ],
+)
+def test_the_floor_rule_finds_what_is_wrong(source: str, module: str, wrong: str) -> None:
+    (found,) = wrong_imports(source, module)
+    assert wrong in found
+
+
+@pytest.mark.parametrize(
+    ("source", "module"),
+    [
+        ("from tailorbird import __version__, records", "api"),
+        ("from tailorbird.errors import DataError", "text"),
+        ("from tailorbird.cli.options import Workspace", "cli.build"),
+        ("from .loading import Bundle\nfrom ..store import Run", "bundle.writing"),
+        ("import torch", "modeling.encoder"),
+    ],
+)
+def test_the_floor_rule_lets_the_rest_pass(source: str, module: str) -> None:
+    assert wrong_imports(source, module) == []
+
+
+def test_the_door_rule_tells_doors_from_windows() -> None:
+    assert past_the_doors("from tailorbird.store import Workspace", "api") == []
+    (found,) = past_the_doors("from tailorbird.modeling.encoder import attend", "api")
+    assert found == "line 1: modeling.encoder.attend is not named in the door of modeling"
+
+
+def test_rooms_are_entered_by_their_door() -> None:
+    assert found_in({path: past_the_doors(read(path), module_of(path)) for path in FILES}) == {}
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_doors_have_at_most_eight_names(room: str) -> None:
+    assert len(door_names(room)) <= MAX_DOOR_NAMES
+
+
+def test_every_room_is_on_a_floor() -> None:
+    found = {path.stem for path in PACKAGE.glob("*.py")} | set(rooms())
+    assert found - {"__init__", "__main__"} <= set(FLOORS)
+
+
+def test_files_are_short_enough_to_read() -> None:
+    lengths = {module_of(path): len(read(path).splitlines()) for path in FILES}
+    assert {module: n for module, n in lengths.items() if n > MAX_LINES} == {}
+
+
+def test_no_file_is_called_after_nothing() -> None:
+    parts = {part for path in FILES for part in module_of(path).split(".")}
+    assert parts & SHAPELESS_NAMES == set()
+
+
+def test_settings_are_small_and_inherit_from_nothing() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Settings"):
+                n_fields = sum(isinstance(line, ast.AnnAssign) for line in node.body)
+                assert n_fields <= MAX_SETTINGS_FIELDS, node.name
+                assert node.bases == [], node.name
