@@ -157,7 +157,16 @@ def test_identity_and_card_numbers_pass_their_checks_and_belong_to_nobody(
     assert all(luhn.is_valid(number.replace(" ", "")) for number in cards)
 
 
-def test_every_rule_and_every_label_names_an_intent_of_the_logs() -> None:
+def test_the_labels_file_labels_rows_that_have_none(rows: list[Row]) -> None:
+    unlabelled = {row["id"] for row in rows if not row.get("intent")}
+    with (LOGS / "labels.csv").open(encoding="utf-8", newline="") as file:
+        labels = list(csv.DictReader(file))
+    assert len(labels) == 24
+    assert {row["id"].partition(":")[0] for row in labels} <= unlabelled
+    assert {row["label"] for row in labels} <= INTENTS
+
+
+def test_every_rule_names_an_intent_and_every_intent_has_a_rule() -> None:
     rules = tomllib.loads((LOGS / "rules.toml").read_text(encoding="utf-8"))["rule"]
     assert {rule["intent"] for rule in rules} == INTENTS
     assert all(rule.get("keywords") or rule.get("regex") for rule in rules)
