@@ -101,15 +101,28 @@ def load_templates(path: str | Path, labels: Sequence[str] | None = None) -> Tem
 
 def save_templates(path: str | Path, templates: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
     """Write what `load_templates` reads, laid out for a person to edit."""
+    files.write_atomically(Path(path), to_toml(templates).encode("utf-8"))
+
+
+def to_toml(templates: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """The templates as a commented TOML document.
+
+    >>> print(to_toml({"refund": {"en": ["Yes."]}}).partition("\\n\\n")[2])
+    ["refund"]
+    zh = []
+    en = [
+        "Yes.",
+    ]
+    <BLANKLINE>
+    """
     sections = [_HEADING]
     for intent, by_language in templates.items():
         lines = [f"[{_quoted(intent)}]"]
         for language in LANGUAGES:
-            answers = by_language.get(language, ())
-            rows = "".join(f"    {_quoted(answer)},\n" for answer in answers)
+            rows = "".join(f"    {_quoted(answer)},\n" for answer in by_language.get(language, ()))
             lines.append(f"{language} = [\n{rows}]" if rows else f"{language} = []")
         sections.append("\n".join(lines) + "\n")
-    files.write_atomically(Path(path), "\n".join(sections).encode("utf-8"))
+    return "\n".join(sections)
 
 
 def check(
