@@ -99,8 +99,7 @@ class _Tally:
 
     def show(self, before: str, after: str) -> None:
         if len(self.examples) < N_EXAMPLES:
-            shown = (shorten(obscure_pii(part), _SHOWN_CHARS) for part in (before, after))
-            self.examples.append((next(shown), next(shown)))
+            self.examples.append(_excerpt(obscure_pii(before), obscure_pii(after)))
 
 
 class _Work:
@@ -297,6 +296,24 @@ def _is_showable(text: str) -> bool:
     """Whether a text can stand in a report: no personal data, hidden by markup or width either."""
     bare = fix_unicode(strip_markup(text))
     return mask_pii(bare) == bare
+
+
+def _excerpt(before: str, after: str) -> tuple[str, str]:
+    """The part of both texts around their first difference, with what is invisible escaped.
+
+    >>> _excerpt("two  words\\n", "two words")
+    ('two  words⏎', 'two words')
+    """
+    pairs = enumerate(zip(before, after, strict=False))
+    same = next((i for i, (one, two) in pairs if one != two), min(len(before), len(after)))
+    start = max(0, same - _SHOWN_CHARS // 3) if len(before) > _SHOWN_CHARS else 0
+    return _visible(before, start), _visible(after, start)
+
+
+def _visible(text: str, start: int) -> str:
+    part = text[start : start + _SHOWN_CHARS].replace("\n", "⏎")
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in part)
+    return f"{'…' if start else ''}{shown}{'…' if len(text) > start + _SHOWN_CHARS else ''}"
 
 
 def _worth(pair: tuple[int, Interaction]) -> tuple[Any, ...]:

@@ -13,14 +13,21 @@ _HALF_WIDTH = {
     0x3000: " ",
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if chr(code) not in _KEPT_WIDE},
 }
-_WIDE = re.compile("[\u3000\uff01-\uff5e]")
+_MISPLACED = re.compile("[\x80-\x9f\u3000\uff01-\uff5e]")
 
-_LINE_ENDS = re.compile("\r\n?|[\u0085\u2028\u2029]")
+_LINE_ENDS = re.compile("\r\n?|[\u2028\u2029]")
+# Mail written on Windows and read as Latin-1 has its quotes and dashes where control codes are.
+_WINDOWS_MARKS = {
+    code: character
+    for code in range(0x80, 0xA0)
+    if (character := bytes((code,)).decode("cp1252", "ignore"))
+}
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufffe\uffff]"
 )
+_USUAL = _HALF_WIDTH | _WINDOWS_MARKS
 # Joiners build emoji families and Persian words; beside Latin, digits or Chinese they are debris.
 _STRAY_JOINER = re.compile(
     "(?:^|(?<=[\\s\x21-\x7e\u3400-\u9fff]))[\u200c\u200d]+"
@@ -91,8 +98,8 @@ def fix_unicode(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     text = unicodedata.normalize("NFC", text)
-    if _WIDE.search(text):
-        text = text.translate(_HALF_WIDTH)
+    if _MISPLACED.search(text):
+        text = text.translate(_USUAL)
     text = _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text))
     return _STRAY_JOINER.sub("", text)
 
