@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 GRACE_S = 30
 """How long a stopping server waits for answers in flight before it cuts them off."""
 
+Look = Callable[[str], Predictor | None]
+"""Given the id of what is served, what should be served instead; None: nothing else."""
+
 
 def create_app(
     workspace: Workspace | None,
@@ -36,14 +39,16 @@ def create_app(
     settings: ServingSettings,
     *,
     console: bool = True,
-    follow_s: float = 0.0,
+    follow: Look | None = None,
+    follow_s: float = 2.0,
 ) -> FastAPI:
     """The application that serves *predictor* (a Bundle, or anything of its shape).
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
-    workspace it remembers nothing. Every *follow_s* seconds it looks which bundle is live in the
-    workspace, and goes over to that one without losing a request; 0 leaves it with *predictor*.
-    Raises ConfigError where it would be open to others than this machine without a key.
+    workspace it remembers nothing. *follow* is asked every *follow_s* seconds for another
+    predictor than the one served (`live_in` asks a workspace), and the service goes over to it
+    without losing a request. Raises ConfigError where it would be open to others than this
+    machine without a key.
     """
     check_exposure(settings)
     keeps = workspace if settings.keep_interactions else None
@@ -54,8 +59,8 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.engine.start()
         following = None
-        if workspace is not None and follow_s:
-            following = asyncio.create_task(_follow(service, workspace, follow_s))
+        if follow is not None:
+            following = asyncio.create_task(_follow(service, follow, follow_s))
         try:
             yield
         finally:
@@ -84,19 +89,29 @@ def create_app(
     return app
 
 
-async def _follow(service: Service, workspace: Workspace, every_s: float) -> None:
+def live_in(workspace: Workspace) -> Look:
+    """Looks for the live bundle of *workspace*: what `create_app` can follow."""
+
+    def look(served: str) -> Predictor | None:
+        live = registry.live_bundle(workspace)
+        return None if live is None or live.id == served else load_bundle(live.path)
+
+    return look
+
+
+async def _follow(service: Service, look: Look, every_s: float) -> None:
     """Go over to whatever is published, or rolled back to, by this or any other process."""
     predictor = service.engine.predictor
-    seen = predictor.id if predictor else None
+    served = predictor.id if predictor else ""
     while True:
         await asyncio.sleep(every_s)
         try:
-            live = await asyncio.to_thread(registry.live_bundle, workspace)
-            if live is None or live.id == seen:
+            newer = await asyncio.to_thread(look, served)
+            if newer is None:
                 continue
-            seen = live.id  # one try each: a bundle that cannot answer leaves the old one live
-            await service.replace(await asyncio.to_thread(load_bundle, live.path))
-            log.info("bundle %s is served from now on", live.id)
+            served = newer.id  # one try each: a bundle that cannot answer leaves the old one live
+            await service.replace(newer)
+            log.info("bundle %s is served from now on", newer.id)
         except Exception:
             log.exception("the live bundle could not be taken over; the one before goes on")
 

@@ -10,9 +10,6 @@ import typer
 from tailorbird.cli import options
 from tailorbird.cli.display import SCREEN
 
-FOLLOW_S = 2.0
-"""How often the service looks whether another bundle was published or rolled back to."""
-
 
 def serve(
     *,
@@ -40,7 +37,7 @@ def serve(
     answered is kept in the workspace, personal data masked, for the next round of learning.
     """
     from tailorbird import api
-    from tailorbird.app import create_app, run_server
+    from tailorbird.app import create_app, live_in, run_server
     from tailorbird.bundle import registry
     from tailorbird.config import load_settings
 
@@ -59,6 +56,6 @@ def serve(
         is_any = bundle or registry.live_bundle(space) is not None
         chosen = api.current_bundle(space, bundle) if is_any else None
         served = chosen.id if chosen else "none yet; build one with: tailorbird build LOGS"
-        app = create_app(space, chosen, settings, follow_s=0 if bundle else FOLLOW_S)
+        app = create_app(space, chosen, settings, follow=None if bundle else live_in(space))
         run_server(app, settings, on_start=announce)
     SCREEN.print("stopped", markup=False)

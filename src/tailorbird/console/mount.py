@@ -6,6 +6,7 @@ shows. A service has one app; only tests make several.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -78,14 +79,15 @@ def secret_in(folder: Path) -> str:
     """The folder's secret, made at the first call; only its owner can read it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "secret"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii")
-    secret = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(secret)
-    return secret
+    if not path.exists():
+        descriptor, draft = tempfile.mkstemp(dir=folder)  # of mode 0600
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32))
+        # A link appears whole or not at all; where another process was first, its secret counts.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        os.unlink(draft)
+    return path.read_text(encoding="ascii")
 
 
 def report_of(service: Service) -> Path | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tailorbird.data.pii import mask_pii
+from tailorbird.data import mask_pii
 from tailorbird.serving.engine import Answer
 from tailorbird.store import ServedRow, Workspace, record_served
 

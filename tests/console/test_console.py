@@ -1,0 +1,118 @@
+"""The console as a browser's first request sees it; tests/browser looks at it as a person does."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tailorbird.app import create_app
+from tailorbird.config import ServingSettings
+from tailorbird.console.mount import secret_in
+from tailorbird.console.words import WORDS
+from tailorbird.serving import Predictor
+from tailorbird.testing import KeywordPredictor
+
+Visit = Callable[..., TestClient]
+
+
+class ReportedPredictor(KeywordPredictor):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    with ExitStack() as stack:
+
+        def make(predictor: Predictor | None = None, **settings: Any) -> TestClient:
+            app = create_app(None, predictor, ServingSettings(**settings))
+            return stack.enter_context(TestClient(app))
+
+        yield make
+
+
+def test_both_languages_have_the_same_words() -> None:
+    assert WORDS["zh"].keys() == WORDS["en"].keys()
+    assert all(word.strip() for words in WORDS.values() for word in words.values())
+
+
+def test_the_root_leads_to_the_console(visit: Visit) -> None:
+    response = visit(KeywordPredictor()).get("/")
+    assert response.status_code == 200
+    assert response.url.path == "/console/"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heading"),
+    [("zh-CN,zh;q=0.9", "对你的助手说句话"), ("en-GB", "Say something to your assistant")],
+)
+def test_the_console_speaks_the_language_of_the_browser(
+    visit: Visit, wanted: str, heading: str
+) -> None:
+    response = visit(KeywordPredictor()).get("/console/", headers={"accept-language": wanted})
+    assert heading in response.text
+
+
+def test_without_a_bundle_the_console_says_how_to_build_one(visit: Visit) -> None:
+    response = visit(None).get("/console/", headers={"accept-language": "en"})
+    assert "No assistant yet" in response.text
+    assert "tailorbird build LOGS" in response.text
+
+
+def test_the_report_is_shown_and_kept_from_the_net(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<h1>准确率</h1>", encoding="utf-8")
+    client = visit(ReportedPredictor(tmp_path))
+    page = client.get("/console/report", headers={"accept-language": "zh"})
+    assert "/console/report.html?lang=zh" in page.text
+    report = client.get("/console/report.html")
+    assert report.text == "<h1>准确率</h1>"
+    policy = report.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "sandbox allow-scripts" in policy
+
+
+def test_a_bundle_without_a_report_says_so(visit: Visit) -> None:
+    client = visit(KeywordPredictor())
+    page = client.get("/console/report", headers={"accept-language": "en"})
+    assert "carries no report" in page.text
+    assert client.get("/console/report.html").status_code == 404
+
+
+def test_with_an_api_key_nothing_is_shown_to_strangers(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("secret figures", encoding="utf-8")
+    client = visit(ReportedPredictor(tmp_path), api_key="k3y")
+    page = client.get("/console/", headers={"accept-language": "en"})
+    assert "This console needs the API key" in page.text
+    assert "Say something" not in page.text
+    assert "k3y" not in page.text
+    assert client.get("/console/report.html").status_code == 404
+
+
+def test_errors_of_the_api_stay_json_beside_the_console(visit: Visit) -> None:
+    client = visit(KeywordPredictor())
+    response = client.get("/v1/nothing")
+    assert response.status_code == 404
+    assert response.json()["error"]["where"] == "/v1/nothing"
+
+
+def test_nothing_may_be_fetched_from_outside(visit: Visit) -> None:
+    response = visit(KeywordPredictor()).get("/console/")
+    policy = response.headers["content-security-policy"]
+    directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    hosts = {source for sources in directives.values() for source in sources.split()}
+    assert hosts <= {"'self'", "'none'", "'unsafe-inline'", "'unsafe-eval'", "data:"}
+
+
+def test_the_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    first = secret_in(tmp_path / "console")
+    assert len(first) >= 32
+    assert secret_in(tmp_path / "console") == first
+    assert secret_in(tmp_path / "other") != first
+    assert stat.S_IMODE((tmp_path / "console" / "secret").stat().st_mode) == 0o600
