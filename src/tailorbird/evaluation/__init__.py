@@ -9,6 +9,7 @@ from tailorbird.evaluation.baselines import measure_baselines
 from tailorbird.evaluation.calibration import calibrate, choose_threshold, fit_temperature
 from tailorbird.evaluation.gate import open_test_once
 from tailorbird.evaluation.measuring import evaluate, examine
+from tailorbird.evaluation.page import write_report
 
 __all__ = [
     "calibrate",
@@ -18,4 +19,5 @@ __all__ = [
     "fit_temperature",
     "measure_baselines",
     "open_test_once",
+    "write_report",
 ]
