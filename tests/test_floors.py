@@ -19,6 +19,7 @@ FLOORS = {
     "store": 1,
     "data": 1,
     "metrics": 1,
+    "hardware": 1,
     "modeling": 1,
     "tuning": 2,
     "evaluation": 3,
@@ -44,7 +45,6 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("cli", "modeling.embedded"),  # the verbs weights and doctor manage packages; nobody else does
-    ("api", "modeling.processor"),  # a fact for the report
     ("tuning", "data.batching"),  # batches are made for the loop alone
     ("serving", "data.pii"),  # masking what is stored, without loading the readers
 }

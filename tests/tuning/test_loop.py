@@ -189,3 +189,24 @@ def test_a_truncated_checkpoint_is_a_sentence(tiny: Path, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="damaged"):
         load_checkpoint(path)
+
+
+def test_cached_trunk_gives_the_states_and_losses_of_the_uncached_one(tiny: Path) -> None:
+    losses = []
+    for is_cached in (False, True):
+        model = _model(tiny)
+        plan = replace(_plan(model), n_frozen=1, freeze_words=True, encoder_dropout=0.0)
+        run = TuningRun(model, plan)
+        train, validation = (encode_examples(model, rows) for rows in (TRAIN, VALIDATION))
+        if is_cached:
+            train, validation = run.with_trunk(train), run.with_trunk(validation)
+            assert train.tokens.states is not None
+        model.head.dropout = 0.0
+        losses.append([r.loss for r in tune(run, train, validation)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_nothing_is_cached_where_nothing_is_frozen(tiny: Path) -> None:
+    model = _model(tiny)
+    run = TuningRun(model, _plan(model))
+    assert run.with_trunk(encode_examples(model, TRAIN)).tokens.states is None

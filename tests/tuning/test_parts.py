@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_rate_rises_to_the_peak_and_never_above(schedule: str) -> None:
     factors = [rate_factor(schedule, step, 100, 0.1) for step in range(100)]
     assert factors[:3] == pytest.approx([0.1, 0.2, 0.3])
     assert max(factors) == pytest.approx(1.0)
-    assert all(later <= earlier + 1e-12 for earlier, later in zip(factors[9:], factors[10:]))
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(factors[9:]))
     assert min(factors) >= 0
 
 

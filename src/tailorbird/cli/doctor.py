@@ -92,7 +92,7 @@ def look_at_torch() -> Iterator[Finding]:
     try:
         import torch
 
-        from tailorbird.modeling import compute_dtype
+        from tailorbird.hardware import compute_dtype
     except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
         yield Finding(
             "torch", "missing", str(error), "pip install -c constraints.txt torch==2.13.0"

@@ -6,7 +6,6 @@ from tailorbird.modeling.classifier import (
     load_classifier,
     save_classifier,
 )
-from tailorbird.modeling.hardware import compute_dtype
 from tailorbird.modeling.packing import TokenizedTexts
 from tailorbird.modeling.sources import choose_backbone, resolve_backbone
 
@@ -15,7 +14,6 @@ __all__ = [
     "TokenizedTexts",
     "build_classifier",
     "choose_backbone",
-    "compute_dtype",
     "load_classifier",
     "resolve_backbone",
     "save_classifier",

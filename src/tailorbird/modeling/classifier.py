@@ -69,6 +69,24 @@ class TextClassifier(nn.Module):
         """(N, D) pooled states, the same way."""
         return self._infer(texts, self.pool, self.encoder.width)
 
+    def with_trunk(self, tokens: TokenizedTexts, *, budget_bytes: int = 2**30) -> TokenizedTexts:
+        """The same texts with the states of the frozen layers, which never change while tuning.
+
+        Returned as they are where nothing is frozen or the states would not fit *budget_bytes*.
+        """
+        n_tokens = len(tokens.flat)
+        encoder = self.encoder
+        too_large = n_tokens * encoder.width * 4 > budget_bytes
+        if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen or too_large:
+            return tokens
+        states, offsets = torch.empty(n_tokens, encoder.width), tokens.offsets.tolist()
+        with torch.inference_mode():
+            for indices in inference_batches(tokens.lengths):
+                batch = tokens.take(indices).to(self.device)
+                places = [torch.arange(offsets[i], offsets[i + 1]) for i in indices]
+                states[torch.cat(places)] = encoder.trunk(batch).cpu()
+        return TokenizedTexts(tokens.flat, tokens.offsets, states)
+
     @torch.inference_mode()
     def _infer(
         self,

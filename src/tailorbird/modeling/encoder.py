@@ -170,18 +170,22 @@ class PackedEncoder(nn.Module):
             layer.requires_grad_(False)
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """T tokens → (T, D) states."""
+        """T tokens → (T, D) states; starts above the frozen layers where their states are known."""
+        x = self.trunk(batch) if batch.states is None else batch.states
+        for layer in self.layers[self.n_frozen :]:
+            x = layer(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
+        return x
+
+    def trunk(self, batch: PackedBatch) -> Tensor:
+        """T tokens → (T, D), the embeddings and what the frozen layers make of them."""
         x: Tensor
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.n_frozen == 0):
             x = self.words(batch.token_ids) + self.positions(batch.positions)
             x = self.norm(x + self.types.weight[0])
             if self.n_frozen == 0:
                 x = F.dropout(x, self.dropout, self.training)
-        for index, layer in enumerate(self.layers):
-            is_tuned = index >= self.n_frozen
-            dropout = self.dropout if self.training and is_tuned else 0.0
-            with torch.set_grad_enabled(torch.is_grad_enabled() and is_tuned):
-                x = layer(x, batch, dropout, self.compute_dtype)
+            for layer in self.layers[: self.n_frozen]:
+                x = layer(x, batch, 0.0, self.compute_dtype)
         return x
 
 

@@ -6,7 +6,7 @@ Shape letters: N texts, B texts of a batch, T tokens of a batch, L longest text 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ class PackedBatch:
     rows: Tensor  # (T,) int64, the text each token belongs to
     lengths: Tensor  # (B,) int64
     max_length: int
+    states: Tensor | None = None  # (T, D) what the frozen layers made of it, where that is cached
 
     @property
     def n_tokens(self) -> int:
@@ -50,6 +51,7 @@ class PackedBatch:
             self.rows.to(device),
             self.lengths.to(device),
             self.max_length,
+            None if self.states is None else self.states.to(device),
         )
 
 
@@ -74,6 +76,7 @@ class TokenizedTexts:
 
     flat: Tensor  # (all tokens,) int32
     offsets: Tensor  # (N + 1,) int64
+    states: Tensor | None = None  # (all tokens, D) of the frozen layers, where cached
 
     def __len__(self) -> int:
         return int(self.offsets.shape[0]) - 1
@@ -85,15 +88,19 @@ class TokenizedTexts:
         return lengths
 
     def take(self, indices: Sequence[int]) -> PackedBatch:
-        """Pack the texts at *indices*."""
-        return pack([self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices])
+        """Pack the texts at *indices*, with their cached states."""
+        batch = pack([self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices])
+        if self.states is None:
+            return batch
+        cached = [self.states[self.offsets[i] : self.offsets[i + 1]] for i in indices]
+        return replace(batch, states=torch.cat(cached))
 
     def subset(self, indices: Sequence[int]) -> TokenizedTexts:
         """The texts at *indices* alone, in that order."""
-        texts = [self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices]
-        offsets = torch.zeros(len(texts) + 1, dtype=torch.int64)
-        offsets[1:] = torch.cumsum(torch.tensor([len(text) for text in texts]), 0)
-        return TokenizedTexts(torch.cat(texts), offsets)
+        batch = self.take(indices)
+        offsets = torch.zeros(len(indices) + 1, dtype=torch.int64)
+        offsets[1:] = torch.cumsum(batch.lengths, 0)
+        return TokenizedTexts(batch.token_ids.to(torch.int32), offsets, batch.states)
 
     @classmethod
     def from_lists(cls, texts: Sequence[Sequence[int]]) -> TokenizedTexts:

@@ -69,6 +69,10 @@ class TuningRun:
         self.n_without_gain = 0
         self.best: dict[str, Tensor] = {}
 
+    def with_trunk(self, examples: EncodedExamples) -> EncodedExamples:
+        """*examples* with the states of the frozen layers, computed once for all epochs."""
+        return EncodedExamples(self.model.with_trunk(examples.tokens), examples.targets)
+
     def tuned(self) -> dict[str, Tensor]:
         """The parameters that change, by name; their memory is shared with the model."""
         return {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}

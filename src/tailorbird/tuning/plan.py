@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
-from tailorbird.modeling import TextClassifier, compute_dtype
+from tailorbird.hardware import compute_dtype
+from tailorbird.modeling import TextClassifier
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""

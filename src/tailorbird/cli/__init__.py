@@ -1,0 +1,67 @@
+"""The command ``tailorbird``: one file a verb, heavy imports inside the verbs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tailorbird import __version__
+from tailorbird.cli import build, doctor, predict, serve, stages, up, weights, workspace
+from tailorbird.errors import TailorbirdError
+
+app = typer.Typer(
+    name="tailorbird",
+    help="From interaction logs to a personalised assistant, by fine-tuning pretrained models.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback()
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Tailorbird 缝叶莺: logs → tune → test → bundle → serve."""
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+_MAIN = "The main job"
+_STAGES = "Its stages, one by one"
+_AROUND = "Around it"
+app.command("build", rich_help_panel=_MAIN)(build.build)
+app.command("serve", rich_help_panel=_MAIN)(serve.serve)
+app.command("up", rich_help_panel=_MAIN)(up.up)
+app.command("predict", rich_help_panel=_MAIN)(predict.predict)
+for verb in stages.VERBS:
+    app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
+app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
+app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
+app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
+app.command("rollback", rich_help_panel=_AROUND)(workspace.rollback)
+app.command("doctor", rich_help_panel=_AROUND)(doctor.doctor)
+app.add_typer(weights.app, name="weights", rich_help_panel=_AROUND)
+
+
+def main() -> None:
+    """Run the command line; our own errors are one sentence on stderr and exit code 1."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        app()
+    except TailorbirdError as error:
+        if "--json" in sys.argv:
+            kind = type(error).__name__
+            facts = {"kind": kind, "message": error.what, "where": error.where, "cure": error.cure}
+            print(json.dumps({"error": facts}, ensure_ascii=False))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
