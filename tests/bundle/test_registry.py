@@ -1,5 +1,7 @@
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -170,3 +172,16 @@ def test_the_record_survives_opening_the_workspace_again(
     workspace.close()
     with Workspace.open(workspace.path) as again:
         assert registry.live_bundle(again) == record
+
+
+def test_publishers_at_once_leave_one_live_bundle_and_a_whole_history(
+    workspace: Workspace, make: Callable[[float], Bundle]
+) -> None:
+    bundles = [make(number / 10) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda bundle: registry.publish(workspace, bundle, "race"), bundles))
+    records = registry.history(workspace)
+    assert {record.id for record in records} == {bundle.id for bundle in bundles}
+    assert [record.is_live for record in records] == [True, False, False, False]
+    for later, earlier in pairwise(records):
+        assert earlier.until == later.since
