@@ -99,7 +99,9 @@ class _Tally:
 
     def show(self, before: str, after: str) -> None:
         if len(self.examples) < N_EXAMPLES:
-            self.examples.append(_excerpt(obscure_pii(before), obscure_pii(after)))
+            example = _excerpt(obscure_pii(before), obscure_pii(after))
+            if example not in self.examples:
+                self.examples.append(example)
 
 
 class _Work:

@@ -64,7 +64,7 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 _OPTIONS = ("text", "label", "user", "time", "reply")
-_RATING_NAMES = set(NAMES["feedback"][1])
+_RATING_NAMES = {"rating", "stars", "overall", "评分", "星级", "打分"}
 
 
 @dataclass(frozen=True, slots=True)

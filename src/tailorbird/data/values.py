@@ -13,11 +13,12 @@ from tailorbird.data.rows import checked_text
 from tailorbird.errors import RowError
 from tailorbird.records import SplitName
 
-Scale = Literal["-1 to 1", "1 to 5", "0 to 10", "0 to 100"]
+Scale = Literal["-1 to 1", "1 to 5", "0 to 5", "0 to 10", "0 to 100"]
 
 SCALES: dict[Scale, tuple[float, float]] = {
     "-1 to 1": (-1.0, 1.0),
     "1 to 5": (1.0, 5.0),
+    "0 to 5": (0.0, 5.0),
     "0 to 10": (0.0, 10.0),
     "0 to 100": (0.0, 100.0),
 }
@@ -222,24 +223,21 @@ def _number(value: Any) -> float | None:
 
 
 def scale_of(values: Iterable[Any], *, is_rating: bool) -> Scale | None:
-    """The scale that the numbers of a column seem to be on; None where they are no scores.
+    """The narrowest scale that nine in ten of the first values of a column are on.
 
-    A column called rating or stars is never taken to be from -1 to 1 unless it goes below 0.
+    None where they are no scores. A column called rating or stars whose values begin at 1 is
+    never taken to be from -1 to 1.
 
     >>> scale_of(["5", "1", "3"], is_rating=True), scale_of([0.5, -1], is_rating=False)
     ('1 to 5', '-1 to 1')
     """
     present = [value for value in values if not is_missing(value)]
     numbers = [number for value in present if (number := _number(value)) is not None]
-    if len(numbers) * 2 < len(present):
+    if len(numbers) < 0.5 * len(present):
         return None
-    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
-    if low < -1 or high > 100:
-        return None
-    if high > 10:
-        return "0 to 100"
-    if high > 5:
-        return "0 to 10"
-    if high > 1 or (is_rating and low >= 1):
-        return "1 to 5" if low >= 1 else "0 to 10"
-    return "-1 to 1"
+    for scale, (low, high) in SCALES.items():
+        if scale == "-1 to 1" and is_rating and min(numbers, default=0.0) >= 1:
+            continue
+        if sum(low <= number <= high for number in numbers) >= 0.9 * len(numbers):
+            return scale
+    return None
