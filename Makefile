@@ -59,7 +59,7 @@ clean:
 
 $(DONE)/venv:
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	echo "Python 3.11 or newer is needed, found: $$(python3 --version 2>&1)."; \
+	echo "Python 3.11 or newer is needed, found: $$($(or $(PYTHON),python3) --version 2>&1)."; \
 	echo "Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
 	echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }

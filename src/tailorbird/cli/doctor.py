@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import typer
+from packaging.requirements import Requirement
 
 from tailorbird.cli.display import print_json
 from tailorbird.cli.options import AsJson, Workspace
@@ -94,9 +95,7 @@ def look_at_torch() -> Iterator[Finding]:
 
         from tailorbird.hardware import compute_dtype
     except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
-        yield Finding(
-            "torch", "missing", str(error), "pip install -c constraints.txt torch==2.13.0"
-        )
+        yield Finding("torch", "missing", str(error), "pip install --force-reinstall torch==2.13.0")
         return
     _, reason = compute_dtype()
     kind, _, why = reason.partition(": ")
@@ -127,11 +126,9 @@ def look_at_disk(workspace: Path | None) -> Iterator[Finding]:
 
 def look_at_packages() -> Iterator[Finding]:
     """What Tailorbird needs: each package there, in a version that fits."""
-    wanting = [line for line in _requirements("") if line]
+    wanting = _wanting("")
     if wanting:
-        yield Finding(
-            "packages", "missing", ", ".join(wanting), "pip install -c constraints.txt -e ."
-        )
+        yield Finding("packages", "missing", _listed(wanting), _install(wanting))
     else:
         yield Finding("packages", "ok", f"tailorbird {importlib.metadata.version('tailorbird')}")
 
@@ -172,7 +169,9 @@ def look_at_workspace(workspace: Path | None) -> Iterator[Finding]:
         with store.Workspace.open(path) as opened, opened.engine.connect() as connection:
             schema = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     except ImportError as error:
-        yield Finding("workspace", "missing", str(error), "pip install -c constraints.txt -e .")
+        yield Finding(
+            "workspace", "missing", str(error), "pip install --force-reinstall sqlalchemy"
+        )
     except TailorbirdError as error:
         yield Finding("workspace", "missing", f"{error.where}: {error.what}", error.cure)
     else:
@@ -183,35 +182,39 @@ def look_at_extras() -> Iterator[Finding]:
     """Each optional set of packages: installed, or the command that brings it."""
     extras = importlib.metadata.metadata("tailorbird").get_all("Provides-Extra") or []
     for extra in sorted(extras):
-        wanting = _requirements(extra)
+        wanting = _wanting(extra)
         if wanting:
             cure = f"pip install 'tailorbird[{extra}]'"
-            yield Finding(f"extra {extra}", "note", f"not installed: {', '.join(wanting)}", cure)
+            yield Finding(f"extra {extra}", "note", f"not installed: {_listed(wanting)}", cure)
         else:
             yield Finding(f"extra {extra}", "ok", "installed")
 
 
-def _requirements(extra: str) -> list[str]:
+def _wanting(extra: str) -> list[Requirement]:
     """What the core (empty *extra*) or an extra needs and does not find."""
-    from packaging.requirements import Requirement
-
     wanting = []
     for line in importlib.metadata.requires("tailorbird") or []:
         needed = Requirement(line)
-        is_core = needed.marker is None or needed.marker.evaluate({"extra": ""})
-        is_wanted = (
-            is_core if not extra else needed.marker and needed.marker.evaluate({"extra": extra})
-        )
-        if not is_wanted or (extra and is_core):
+        of_core = needed.marker is None or needed.marker.evaluate({"extra": ""})
+        of_extra = needed.marker is not None and needed.marker.evaluate({"extra": extra})
+        if of_core != (extra == "") or not (of_core or of_extra):
             continue
         try:
             found = importlib.metadata.version(needed.name)
         except importlib.metadata.PackageNotFoundError:
-            wanting.append(needed.name)
+            wanting.append(needed)
             continue
         if not needed.specifier.contains(found, prereleases=True):
-            wanting.append(f"{needed.name} {found} (needs {needed.specifier})")
+            wanting.append(needed)
     return wanting
+
+
+def _listed(wanting: list[Requirement]) -> str:
+    return ", ".join(f"{needed.name}{needed.specifier}" for needed in wanting)
+
+
+def _install(wanting: list[Requirement]) -> str:
+    return "pip install " + " ".join(f"'{needed.name}{needed.specifier}'" for needed in wanting)
 
 
 def _workspace_path(workspace: Path | None) -> Path:
