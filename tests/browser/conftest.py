@@ -15,6 +15,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 SERVER = Path(__file__).parents[1] / "serving" / "server_to_stop.py"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
+REPORT = """<!doctype html><title>Report</title>
+<style>@media (prefers-color-scheme: dark) { h1 { color: white } }</style>
+<h1>93 % 准确率</h1><script>document.title = "it may run its own script"</script>"""
+
 Open = Callable[..., Page]
 
 
@@ -34,10 +38,7 @@ def browser() -> Iterator[Browser]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace of the server, with a report in it."""
     path = tmp_path_factory.mktemp("workspace")
-    report = (
-        "<!doctype html><title>r</title><h1>93 % 准确率</h1><script>document.title='ran'</script>"
-    )
-    (path / "report.html").write_text(report, encoding="utf-8")
+    (path / "report.html").write_text(REPORT, encoding="utf-8")
     return path
 
 

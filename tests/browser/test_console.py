@@ -66,6 +66,9 @@ def test_the_colours_follow_the_system_until_chosen(visit: Visit) -> None:
     expect(page.locator("body.body--dark")).to_be_visible()
     page.reload()
     expect(page.locator("body.body--dark")).to_be_visible()
+    page.get_by_role("link", name="Report").click()
+    heading = page.frame_locator("iframe.tb-report").get_by_role("heading")
+    expect(heading).to_have_css("color", "rgb(255, 255, 255)")  # the report goes along
 
 
 def test_earlier_tries_are_listed_and_can_be_asked_again(visit: Visit) -> None:

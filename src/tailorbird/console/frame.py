@@ -58,6 +58,11 @@ def language_of_visitor(request: Request) -> Language:
     return preferred_language(request.headers.get("accept-language", ""))
 
 
+def colours_of_visitor() -> bool | None:
+    """Whether the visitor chose dark colours; None where the system decides."""
+    return THEMES.get(nicegui_app.storage.user.get("theme", "auto"))
+
+
 @contextlib.contextmanager
 def frame(console: Console, request: Request, *, here: str) -> Iterator[dict[str, str] | None]:
     """The page around its content; yields its words, or None where the visitor has no key yet."""
@@ -149,8 +154,7 @@ def _language_switch(words: dict[str, str], language: Language) -> None:
 def _theme_switch(words: dict[str, str]) -> None:
     """Goes round: as the system, light, dark; the choice is remembered."""
     user = nicegui_app.storage.user
-    theme = user.get("theme", "auto")
-    mode = ui.dark_mode(THEMES.get(theme))
+    mode = ui.dark_mode(colours_of_visitor())
 
     @ui.refreshable
     def icon() -> None:

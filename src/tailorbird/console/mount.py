@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import HTMLResponse, Response
 from nicegui import app as nicegui_app
 from nicegui import ui
 from nicegui.storage import Storage
@@ -22,7 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from tailorbird.console.ask import AskPage
-from tailorbird.console.frame import LEAF, Console, empty_state, frame, language_of_visitor, text
+from tailorbird.console.frame import (
+    LEAF,
+    Console,
+    colours_of_visitor,
+    empty_state,
+    frame,
+    language_of_visitor,
+    text,
+)
 from tailorbird.serving import Service
 
 PATH = "/console"
@@ -135,8 +143,22 @@ def _add_pages(console: Console) -> None:
         path = report_of(service)
         if not console.is_open or path is None:
             raise HTTPException(404)
-        return FileResponse(
-            path,
-            media_type="text/html; charset=utf-8",
+        return HTMLResponse(
+            _in_colours(path.read_text(encoding="utf-8"), colours_of_visitor()),
             headers={"Content-Security-Policy": REPORT_POLICY, "Cache-Control": "no-cache"},
         )
+
+
+def _in_colours(page: str, is_dark: bool | None) -> str:
+    """The page as a system of these colours would show it; None leaves that to the system.
+
+    >>> _in_colours("@media (prefers-color-scheme: dark) { … }", True)
+    '@media all { … }'
+    """
+    if is_dark is None:
+        return page
+    answer = "all" if is_dark else "not all"
+    return page.replace("(prefers-color-scheme: dark)", answer).replace(
+        'name="color-scheme" content="light dark"',
+        f'name="color-scheme" content="{"dark" if is_dark else "light"}"',
+    )
