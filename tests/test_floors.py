@@ -46,7 +46,6 @@ LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("cli", "modeling.embedded"),  # the verbs weights and doctor manage packages; nobody else does
     ("tuning", "data.batching"),  # batches are made for the loop alone
-    ("serving", "data.pii"),  # masking what is stored, without loading the readers
 }
 """The imports past a door, each with its reason."""
 
@@ -180,6 +179,15 @@ def test_the_door_rule_tells_doors_from_windows() -> None:
 
 def test_rooms_are_entered_by_their_door() -> None:
     assert found_in({path: past_the_doors(read(path), module_of(path)) for path in FILES}) == {}
+
+
+def test_every_passage_is_in_use() -> None:
+    used = {
+        (module_of(path).split(".")[0], ".".join(name.split(".")[:2]))
+        for path in FILES
+        for _, name in imported_modules(ast.parse(read(path)), module_of(path))
+    }
+    assert PASSAGES - used == set()
 
 
 @pytest.mark.parametrize("room", rooms())
