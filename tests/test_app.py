@@ -13,11 +13,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import save_file
 from sqlalchemy import select
 
-from tailorbird.app import create_app, listen
+from tailorbird.app import create_app, listen, live_in
+from tailorbird.bundle import Bundle, BundleContents, registry, write_bundle
 from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
 from tailorbird.serving import Predictor
@@ -96,6 +99,39 @@ def test_the_service_follows_what_is_published() -> None:
         published.append(KeywordPredictor("second"))
         until(lambda: bundle() == "second")
         assert 'tailorbird_bundle_info{bundle="second"} 1.0' in client.get("/metrics").text
+
+
+def bundle_in(workspace: Workspace, greeting: str) -> Bundle:
+    model = workspace.path / f"model of {greeting}"
+    model.mkdir()
+    save_file({"weight": np.zeros(1, dtype=np.float32)}, model / "model.safetensors")
+    contents = BundleContents(
+        model_folder=model,
+        labels=("greeting", "refund"),
+        templates={"greeting": {"en": [greeting]}},
+        settings={},
+        report={},
+        temperature=1.0,
+        threshold=0.5,
+    )
+    return write_bundle(workspace.bundles_path, contents)
+
+
+def test_what_is_live_in_a_workspace_is_followed_back_and_forth(workspace: Workspace) -> None:
+    look = live_in(workspace)
+    assert look("") is None
+    first, second = bundle_in(workspace, "Hello!"), bundle_in(workspace, "Hi!")
+
+    def seen(served: str) -> str | None:
+        newer = look(served)
+        return newer.id if newer else None
+
+    registry.publish(workspace, first, "first")
+    assert (seen(""), seen(first.id)) == (first.id, None)
+    registry.publish(workspace, second, "better")
+    assert (seen(first.id), seen(second.id)) == (second.id, None)
+    registry.roll_back(workspace, "worse after all")
+    assert (seen(second.id), seen(first.id)) == (first.id, None)
 
 
 def test_an_open_service_without_a_key_is_not_even_assembled() -> None:
