@@ -82,9 +82,11 @@ def heat_map(confusion: NDArray[np.int64], labels: Sequence[str], *, label: str)
     parts = [element("rect", x=gutter, y=top, width=side, height=side, class_="field")]
     support = np.maximum(counts.sum(axis=1), 1)
     gap = 1.0 if is_named else min(0.5, cell / 12)
+    faintest = 0.2 if is_named else 0.45  # a cell of four units needs more colour to be seen
     for i, j in np.argwhere(counts).tolist():
         share = counts[i, j] / support[i]
         strength = math.sqrt(share)
+        opacity = 0.12 + 0.5 * share if i == j else faintest + (1 - faintest) * strength
         at = {"x": gutter + j * cell, "y": top + i * cell}
         parts.append(
             element(
@@ -95,7 +97,7 @@ def heat_map(confusion: NDArray[np.int64], labels: Sequence[str], *, label: str)
                 height=cell - gap,
                 rx=2 if is_named else None,
                 class_="cell right" if i == j else "cell wrong",
-                fill_opacity=round(0.2 + 0.8 * strength if i != j else 0.12 + 0.5 * share, 3),
+                fill_opacity=round(opacity, 3),
                 data_tip=f"{names[i]} → {names[j]}: {counts[i, j]:,} / {support[i]:,}",
             )
         )

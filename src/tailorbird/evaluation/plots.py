@@ -90,11 +90,11 @@ def drawing(width: float, height: float, parts: Sequence[Markup], *, label: str)
     )
 
 
-def ticks(low: float, high: float, n: int = 4) -> list[float]:
+def ticks(low: float, high: float, n: int = 5) -> list[float]:
     """About *n* round numbers within [low, high].
 
     >>> ticks(0.0, 1.0), ticks(0.87, 0.95)
-    ([0.0, 0.25, 0.5, 0.75, 1.0], [0.88, 0.9, 0.92, 0.94])
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.88, 0.9, 0.92, 0.94])
     """
     if high <= low:
         return [low]

@@ -102,7 +102,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "验证集文本都在范围之内，其中 {rate} 会因此被拒答。",
     ),
     "histogram": ("Share of validation texts", "验证文本占比"),
-    "other_thresholds": ("Were the threshold elsewhere", "若改用其他阈值"),
+    "other_thresholds": ("At other thresholds", "换用其他阈值"),
     "threshold_axis": ("threshold", "阈值"),
     "kept": ("answered", "作答比例"),
     "right_of_kept": ("right among them", "其中答对"),
