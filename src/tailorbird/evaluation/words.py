@@ -105,7 +105,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "other_thresholds": ("At other thresholds", "换用其他阈值"),
     "threshold_axis": ("threshold", "阈值"),
     "kept": ("answered", "作答比例"),
-    "right_of_kept": ("right among them", "其中答对"),
+    "right_of_kept": ("right of these", "其中答对"),
     # confusion
     "confusion": ("Confusions", "混淆"),
     "confusion_text": (
