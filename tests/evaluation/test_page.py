@@ -213,6 +213,17 @@ def test_sections_whose_parts_are_missing_are_left_out(tmp_path):
     assert not ids & {"learning", "calibration", "threshold", "data"}
 
 
+@pytest.mark.parametrize("n_validations", [0, 1])
+def test_a_run_with_few_validations_still_has_its_curves(tmp_path, n_validations):
+    report = full_report()
+    rows = report["tuning"]["curve"]
+    report["tuning"]["curve"] = rows[: 29 + n_validations]
+    page = Page(written(tmp_path, report))
+    drawn = {attributes.get("aria-labelledby") for attributes in page.all("svg")}
+    assert "plot-loss" in drawn
+    assert ("plot-metrics" in drawn) == (n_validations > 0)
+
+
 def test_numbers_that_are_not_finite_become_null(tmp_path):
     report = full_report()
     report["tuning"]["curve"][3]["loss"] = float("nan")

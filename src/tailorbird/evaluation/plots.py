@@ -143,23 +143,19 @@ def line_plot(
     x_name: str,
     y_text: Callable[[float], str],
     x_text: Callable[[float], str] = lambda value: f"{value:,.0f}",
-    y_range: tuple[float, float] | None = None,
-    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float],
+    x_range: tuple[float, float],
     rule: Rule | None = None,
 ) -> Markup:
-    """Series over a common axis; ranges are those of the points unless given."""
-    height, points = 220.0, [point for line in lines for point in line.points]
-    xs, ys = [point[0] for point in points], [point[1] for point in points]
-    x_low, x_high = x_range or (min(xs), max(xs))
-    y_low, y_high = y_range or _padded(min(ys), max(ys))
-    y_ticks = ticks(y_low, y_high)
+    """Series over a common axis; a series without a point is not drawn."""
+    height, y_ticks = 220.0, ticks(*y_range)
     gutter = 10 + 6.6 * max(len(y_text(tick)) for tick in y_ticks)
-    x, y = Scale(x_low, x_high, gutter, WIDTH - 14), Scale(y_low, y_high, height - 42, 24)
+    x, y = Scale(*x_range, gutter, WIDTH - 14), Scale(*y_range, height - 42, 24)
     parts = [_grid_y(y, tick, x, y_text) for tick in y_ticks]
     parts += _x_axis(x, height, x_text, x_name)
     if rule is not None:
         parts += _ruled(rule, x, y)
-    for line in lines:
+    for line in filter(lambda one: one.points, lines):
         corners = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line.points)
         parts.append(element("path", d=f"M{corners}", class_=f"line {line.kind}"))
         if line.has_dots:
@@ -298,11 +294,6 @@ def _grid_y(y: Scale, tick: float, x: Scale, text: Callable[[float], str]) -> Ma
     at = y(tick)
     line = element("line", x1=x.start, x2=x.end, y1=at, y2=at, class_="grid")
     return line + element("text", text(tick), x=x.start - 7, y=at + 4, class_="tick end")
-
-
-def _padded(low: float, high: float) -> tuple[float, float]:
-    margin = (high - low) * 0.08 or abs(high) * 0.05 or 0.5
-    return low - margin, high + margin
 
 
 def axis_percent(value: float) -> str:

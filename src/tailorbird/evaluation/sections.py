@@ -98,6 +98,7 @@ def learning(report: Mapping[str, Any]) -> Section:
         name: [(row["step"], row["metrics"][name]) for row in validation if name in row["metrics"]]
         for name in ("accuracy", "macro_f1")
     }
+    shares = [share for points in metrics.values() for _, share in points]
     kinds = {"accuracy": "right", "macro_f1": "wrong"}
     return {
         "loss": line_plot(
@@ -117,13 +118,20 @@ def learning(report: Mapping[str, Any]) -> Section:
             [Line(kinds[name], points, has_dots=True) for name, points in metrics.items()],
             label="plot-metrics",
             y_text=axis_percent,
+            y_range=_around(shares),
             x_range=steps,
             x_name=both("step", "tspan"),
             rule=rule,
         )
-        if any(metrics.values())
+        if shares
         else None,
     }
+
+
+def _around(shares: list[float]) -> tuple[float, float]:
+    """A range within [0, 1] that shows all *shares* and their neighbourhood."""
+    margin = max(0.02, (max(shares) - min(shares)) * 0.08)
+    return max(0.0, min(shares) - margin), min(1.0, max(shares) + margin)
 
 
 def calibration(report: Mapping[str, Any]) -> Section:
