@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import re
@@ -121,6 +122,10 @@ def detect_encoding(sample: bytes) -> str:
         text = b"\n".join(lines).decode("gb18030", "ignore")
         if han_fraction([text]) >= 0.05 and _is_common_chinese(text):
             return "gb18030"
+    if sum(byte > 0x7F for line in lines for byte in line) < 0.2 * sum(map(len, lines)):
+        with contextlib.suppress(UnicodeDecodeError):
+            b"\n".join(lines).decode("cp1252")
+            return "cp1252"  # mostly ASCII letters with an accent here and there: Western text
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(b"\n".join(lines[:2000])).best()

@@ -127,7 +127,7 @@ def _is_identity(number: str) -> bool:
     from stdnum.cn import ric
     from stdnum.exceptions import ValidationError
 
-    compact = ric.compact(number)
+    compact = re.sub("[ -]", "", number).upper()
     try:
         # The place of birth is not asked: counties come and go, and a typing error is still a
         # person's number only if the check digit is right.
