@@ -197,7 +197,7 @@ class _Work:
         for number, row in enumerate(rows):
             key = same_text_key(row.text)
             if _is_given(row):
-                self.n_kept_given += n_given[key] > 0
+                self.n_kept_given += bool(key) and n_given[key] > 0
                 n_given[key] += 1
             else:
                 groups.setdefault(key, []).append(number)
