@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,3 +105,13 @@ def test_text_without_brackets_and_ampersands_is_no_markup(text: str) -> None:
 @given(st.text(alphabet="<>/&;!- abpr=\"'#x3\n", max_size=40))
 def test_any_jumble_of_markup_is_survived(text: str) -> None:
     assert isinstance(strip_markup(text), str)
+
+
+@pytest.mark.parametrize("step", [fix_unicode, strip_markup, strip_boilerplate, fix_whitespace])
+@pytest.mark.parametrize(
+    "piece", ["<", "<b ", "<!--", "&", " ", "\n", "\n>", "on ", "sent from my iphone ", "from: a\n"]
+)
+def test_a_long_hostile_text_takes_little_time(step: Callable[[str], str], piece: str) -> None:
+    started = time.process_time()
+    step(piece * (40_000 // len(piece)))
+    assert time.process_time() - started < 5  # seconds; a quadratic pattern would take minutes

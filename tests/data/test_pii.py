@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -106,3 +107,10 @@ def test_every_chinese_mobile_is_masked(number: str) -> None:
 
 def test_obscured_text_shows_the_shape_and_no_character_of_the_data() -> None:
     assert obscure_pii("我是13800138000, a@b.com") == "我是•••••••••••, •@•.•••"
+
+
+@pytest.mark.parametrize("piece", ["1", "1 ", "+1 ", "a@", "a.b-", "13800138000 ", "(0"])
+def test_masking_a_long_hostile_text_takes_little_time(piece: str) -> None:
+    started = time.process_time()
+    mask_pii(piece * (40_000 // len(piece)))
+    assert time.process_time() - started < 5  # seconds; a quadratic pattern would take minutes

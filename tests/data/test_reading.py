@@ -172,6 +172,18 @@ def test_named_columns_win_and_nothing_is_told_about_them(tmp_path: Path) -> Non
     assert decisions_of(path, text="note", label="topic") == []
 
 
+def test_table_with_names_of_its_own_is_read_by_its_options() -> None:
+    reviews = Path(__file__).parents[2] / "examples" / "logs" / "reviews.csv"
+    first, *others = rows_of(
+        reviews, text="comment", label="topic", user="customer_no", time="posted_at",
+        reply="shop_answer",
+    )  # fmt: skip
+    assert (first.text, first.reply) == ("茶壶出水很顺，泡了一周没有异味。", "谢谢您喜欢！")
+    assert (first.label, first.user, first.feedback) == ("quality", "k204", 1.0)
+    assert first.time == datetime(2026, 9, 8, 10, 12, tzinfo=UTC)
+    assert len(others) == 29
+
+
 @pytest.mark.parametrize(
     ("header", "settings", "message"),
     [

@@ -200,6 +200,11 @@ def test_missing_validation_is_a_tenth_of_train_stratified() -> None:
     assert any("10 %, stratified" in line for line in splits.report.decisions)
 
 
+def test_missing_test_split_is_a_tenth_of_train_too() -> None:
+    splits = split(given_rows(train=100, validation=20))
+    assert splits.report.n_rows == {"train": 90, "validation": 20, "test": 10}
+
+
 def test_near_duplicates_across_given_splits_are_reported_and_never_moved() -> None:
     rows = given_rows(train=50, validation=10, test=20)
     rows[70] = replace(rows[70], text=rows[0].text + "!")

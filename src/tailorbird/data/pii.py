@@ -82,7 +82,7 @@ def obscure_pii(text: str) -> str:
 
 def _replaced(text: str, replacement: Callable[[Kind, str], str]) -> str:
     while True:
-        spans = _non_overlapping(_find(text))
+        spans = _non_overlapping(_find(text), len(text))
         if not spans:
             return text
         parts: list[str] = []
@@ -94,11 +94,15 @@ def _replaced(text: str, replacement: Callable[[Kind, str], str]) -> str:
         text = "".join(parts) + text[end_of_last:]
 
 
-def _non_overlapping(found: Iterator[tuple[int, int, Kind]]) -> list[tuple[int, int, Kind]]:
+def _non_overlapping(
+    found: Iterator[tuple[int, int, Kind]], n_chars: int
+) -> list[tuple[int, int, Kind]]:
     """Earlier finders win where two see the same characters."""
+    taken = bytearray(n_chars)
     chosen: list[tuple[int, int, Kind]] = []
     for start, end, kind in found:
-        if all(end <= other[0] or start >= other[1] for other in chosen):
+        if not any(taken[start:end]):
+            taken[start:end] = b"\1" * (end - start)
             chosen.append((start, end, kind))
     return sorted(chosen)
 
