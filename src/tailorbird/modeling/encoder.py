@@ -119,6 +119,16 @@ _pad: Callable[[Tensor, Tensor, int], Tensor] = _Pad.apply
 _unpad: Callable[[Tensor, Tensor], Tensor] = _Unpad.apply
 
 
+def _table(n_rows: int, width: int, *, sparse: bool = False) -> nn.Embedding:
+    """A table that waits for pretrained rows.
+
+    Drawing random ones on the meta device would import torch's compiler, seconds at every start.
+    """
+    rows = torch.empty(n_rows, width)
+    table: nn.Embedding = nn.Embedding.from_pretrained(rows, freeze=False, sparse=sparse)
+    return table
+
+
 class PackedEncoder(nn.Module):
     """A BERT-family encoder: embeddings and n post-norm layers, on packed batches.
 
@@ -132,9 +142,9 @@ class PackedEncoder(nn.Module):
         super().__init__()
         width, eps = config["hidden_size"], config.get("layer_norm_eps", 1e-12)
         self.config = config
-        self.words = nn.Embedding(config["vocab_size"], width, sparse=True)
-        self.positions = nn.Embedding(config["max_position_embeddings"], width)
-        self.types = nn.Embedding(config.get("type_vocab_size", 2), width)
+        self.words = _table(config["vocab_size"], width, sparse=True)
+        self.positions = _table(config["max_position_embeddings"], width)
+        self.types = _table(config.get("type_vocab_size", 2), width)
         self.norm = nn.LayerNorm(width, eps)
         self.layers = nn.ModuleList(
             EncoderLayer(width, config["num_attention_heads"], config["intermediate_size"], eps)
