@@ -59,7 +59,7 @@ def _weights(model: TextClassifier) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
-@pytest.mark.parametrize("n_steps_before", [1, 5, 7, 14])
+@pytest.mark.parametrize("n_steps_before", [1, 5, 7, 14, 15])
 def test_resumed_run_equals_uninterrupted_run(
     n_steps_before: int, tiny: Path, tmp_path: Path
 ) -> None:
@@ -70,7 +70,9 @@ def test_resumed_run_equals_uninterrupted_run(
     first_model = _model(tiny)
     first = TuningRun(first_model, _plan(first_model))
     train, validation = (encode_examples(first_model, rows) for rows in (TRAIN, VALIDATION))
+    first_reports = []
     for report in tune(first, train, validation):
+        first_reports.append(report)
         if report.step == n_steps_before:
             break
     save_checkpoint(tmp_path / "c.safetensors", first.tensors(), first.facts())
@@ -88,6 +90,8 @@ def test_resumed_run_equals_uninterrupted_run(
         if report.event == "step":
             assert report.loss == losses[report.step]
     assert second.best_step == whole.best_step
+    seen = [(r.event, r.step, r.metrics) for r in (*first_reports, *second_reports)]
+    assert seen == [(r.event, r.step, r.metrics) for r in whole_reports]
 
 
 def test_loss_falls_and_the_task_is_learned(tiny: Path) -> None:

@@ -62,6 +62,7 @@ class TuningRun:
             weight_decay=plan.settings.weight_decay,
         )
         self.step = 0
+        self.validated_step = 0
         self.n_tokens = 0
         self.elapsed_s = 0.0
         self.best_step = 0
@@ -109,6 +110,7 @@ class TuningRun:
             "plan": self.plan.to_json(),
             "labels": list(self.model.labels),
             "step": self.step,
+            "validated_step": self.validated_step,
             "n_tokens": self.n_tokens,
             "elapsed_s": self.elapsed_s,
             "best_step": self.best_step,
@@ -153,7 +155,7 @@ class TuningRun:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         torch.set_rng_state(tensors["rng"])
-        self.step = facts["step"]
+        self.step, self.validated_step = facts["step"], facts["validated_step"]
         self.n_tokens, self.elapsed_s = facts["n_tokens"], facts["elapsed_s"]
         self.best_step, self.best_score = facts["best_step"], tuple(facts["best_score"])
         self.n_without_gain = facts["n_without_gain"]
@@ -175,8 +177,26 @@ def tune(
     n_steps = plan.n_epochs * n_epoch_steps
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
     report = partial(_report, run, n_steps, n_epoch_steps)
+
+    def is_validation_due() -> bool:
+        is_mark = run.step % validate_every == 0 or run.step == n_steps
+        return is_mark and run.validated_step < run.step
+
+    def set_rates_of(step: int) -> None:
+        warmup = plan.settings.warmup_fraction
+        set_rates(run.optimizers, rate_factor(plan.settings.schedule, step, n_steps, warmup))
+
+    def validated() -> StepReport:
+        loss, metrics = _validate(run, validation)
+        note = "best so far" if run.best_step == run.step else ""
+        return report("validation", loss, metrics=metrics, note=note)
+
     if run.step == 0:
         torch.manual_seed(plan.settings.seed)
+    else:
+        set_rates_of(run.step - 1)
+    if is_validation_due():  # the run was left between a step and its validation
+        yield validated()
     while run.step < n_steps:
         epoch, done = divmod(run.step, n_epoch_steps)
         batches = epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=epoch)
@@ -185,15 +205,10 @@ def tune(
                 run.restore_best()
                 yield report("stop", -run.best_score[1], note=_stop_note(run))
                 return
-            factor = rate_factor(
-                plan.settings.schedule, run.step, n_steps, plan.settings.warmup_fraction
-            )
-            set_rates(run.optimizers, factor)
+            set_rates_of(run.step)
             yield report("step", update(run, train, rows))
-            if run.step % validate_every == 0 or run.step == n_steps:
-                loss, metrics = _validate(run, validation)
-                note = "best so far" if run.best_step == run.step else ""
-                yield report("validation", loss, metrics=metrics, note=note)
+            if is_validation_due():
+                yield validated()
     run.restore_best()
 
 
@@ -229,6 +244,7 @@ def _validate(run: TuningRun, validation: EncodedExamples) -> tuple[float, dict[
     truth, predicted = validation.targets.numpy(), logits.argmax(-1).numpy()
     metrics = {"accuracy": accuracy(truth, predicted), "macro_f1": macro_f1(truth, predicted)}
     run.keep_if_best((metrics["accuracy"], -loss))
+    run.validated_step = run.step
     return loss, metrics
 
 

@@ -50,8 +50,12 @@ def plan_tuning(
     n_rows: int,
     settings: TuningSettings,
     model_settings: ModelSettings,
+    dtype_before: str = "",
 ) -> tuple[TuningPlan, list[str]]:
-    """The plan for *n_rows* training rows, and one sentence for each decision."""
+    """The plan for *n_rows* training rows, and one sentence for each decision.
+
+    A run that goes on keeps the compute type it had, *dtype_before*, where it is chosen by timing.
+    """
     decisions: list[str] = []
 
     def decide(name: str, wanted: float, default: float, reason: str) -> float:
@@ -91,7 +95,10 @@ def plan_tuning(
         float(f"{rate:.1g}"),
         f"4e-4 for 6 layers and batches of 64; here {n_layers} layers, batches of {batch_size}",
     )
-    dtype, why = compute_dtype(settings.dtype, model.device.type)
+    if dtype_before and settings.dtype == "auto":
+        dtype, why = getattr(torch, dtype_before), f"compute type: {dtype_before} (as before)"
+    else:
+        dtype, why = compute_dtype(settings.dtype, model.device.type)
     decisions.append(why)
     plan = TuningPlan(
         n_epochs=n_epochs,
