@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,14 +24,15 @@ from sqlalchemy import select
 from tailorbird import __version__, data
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, registry, write_bundle
 from tailorbird.bundle import templates as answers
-from tailorbird.config import Settings, settings_from
+from tailorbird.config import Settings, override_settings, settings_from
 from tailorbird.data import load_interactions, write_interactions
-from tailorbird.errors import StoreError
+from tailorbird.errors import ConfigError, StoreError
 from tailorbird.records import SPLITS, Example, StepReport
 from tailorbird.store import Run, RunRow, Workspace
 
 Say = Callable[[str], None]
 STAGES = ("read", "clean", "split", "tune", "evaluate", "bundle")
+CHECKPOINT = "checkpoint.safetensors"
 
 
 class Listener(Protocol):
@@ -114,7 +115,11 @@ def build(
 
 
 def start_run(source: str, workspace: Workspace, settings: Settings, name: str = "") -> Run:
-    """A new run in the workspace that remembers its logs and settings."""
+    """A new run in the workspace that remembers its logs and settings.
+
+    Raises ConfigError where a file that the settings name is not there.
+    """
+    depends_on = fingerprint(source, settings)
     run = workspace.new_run(str(source), name)
     run.write_json("settings.json", settings.to_json())
     run.write_json(
@@ -125,7 +130,7 @@ def start_run(source: str, workspace: Workspace, settings: Settings, name: str =
             "version": __version__,
             "seed": settings.tuning.seed,
             "source": str(source),
-            "fingerprint": fingerprint(source, settings),
+            "fingerprint": depends_on,
         },
     )
     return run
@@ -136,25 +141,65 @@ def done(run: Run, stage: str) -> bool:
     return (run.path / f"{stage}.json").is_file()
 
 
+def _begin(run: Run, stage: str, *, keep_checkpoint: bool = False) -> None:
+    """What *stage* and those after it left is not what the run stands for any more."""
+    first = STAGES.index(stage)
+    for name in STAGES[first:]:
+        (run.path / f"{name}.json").unlink(missing_ok=True)
+    if first <= STAGES.index("tune") and not keep_checkpoint:
+        (run.path / CHECKPOINT).unlink(missing_ok=True)
+
+
 def run_settings(run: Run) -> Settings:
     """The settings that the run was started with."""
     return settings_from(run.read_json("settings.json"), where=str(run.path / "settings.json"))
 
 
+def check_source(run: Run, source: str) -> None:
+    """Raise StoreError where the run is of other logs than *source*, moved or not."""
+    is_path_same = Path(run.source).expanduser().resolve() == Path(source).expanduser().resolve()
+    wanted = run.read_json("run.json")["fingerprint"]
+    if not is_path_same and not (wanted and fingerprint(source, run_settings(run)) == wanted):
+        raise StoreError(
+            f"run {run.name} is of {run.source}, not of {source}",
+            where=str(run.path),
+            cure="name another with --run, or begin a new one without --resume",
+        )
+
+
+def change_settings(run: Run, overrides: Sequence[str]) -> Settings:
+    """The run's settings with ``section.key=value`` *overrides*, which the run then remembers.
+
+    A run whose settings changed on the way has no fingerprint: no one set of settings made it.
+    """
+    before = run_settings(run)
+    settings = override_settings(before, overrides)
+    if settings != before:
+        run.write_json("settings.json", settings.to_json())
+        run.write_json("run.json", run.read_json("run.json") | {"fingerprint": ""})
+    return settings
+
+
 def fingerprint(source: str, settings: Settings) -> str:
     """What a build depends on, as a hash: the bytes of the logs, the settings, the version.
 
-    Logs that are not files (a database, say) have none: the result is empty.
+    Logs that are not files (a database, say) have none: the result is empty. Raises ConfigError
+    where a file of labels or rules is not there.
     """
-    path = Path(source)
+    extra = {key: Path(value) for key, value in asdict(settings.labelling).items() if value}
+    for key, file in extra.items():
+        if not file.is_file():
+            raise ConfigError(
+                f"labelling.{key}: no such file", where=str(file), cure=f"check --{key}"
+            )
+    path = Path(source).expanduser()
     if not path.exists():
         return ""
     digest = hashlib.sha256(__version__.encode())
     stages = {key: value for key, value in settings.to_json().items() if key != "serving"}
     digest.update(json.dumps(stages, sort_keys=True).encode())
-    extra = [Path(p) for p in asdict(settings.labelling).values() if p]
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in [*files, *extra]:
+    for file in [*files, *extra.values()]:
         digest.update(file.name.encode())
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
@@ -163,7 +208,7 @@ def fingerprint(source: str, settings: Settings) -> str:
 
 def read(source: str, run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """Logs → ``interactions.jsonl``, ``rejects.jsonl`` and ``read.json`` of the run."""
-    reading = None
+    _begin(run, "read")
     with (run.path / "rejects.jsonl").open("w", encoding="utf-8") as rejects:
 
         def keep(reject: Any) -> None:
@@ -191,6 +236,7 @@ def read(source: str, run: Run, settings: Settings, *, say: Say = lambda _: None
 
 def clean(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """``interactions.jsonl`` → ``clean.jsonl`` and ``clean.json``."""
+    _begin(run, "clean")
     cleaned = data.clean(load_interactions(run.path / "interactions.jsonl"), settings.cleaning)
     write_interactions(run.path / "clean.jsonl", cleaned.interactions)
     for decision in cleaned.report.decisions:
@@ -202,6 +248,7 @@ def clean(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[st
 
 def split(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """``clean.jsonl`` → ``examples.jsonl`` (labelled and divided) and ``split.json``."""
+    _begin(run, "split")
     interactions, labelling = data.label(
         list(load_interactions(run.path / "clean.jsonl")), settings.labelling
     )
@@ -248,6 +295,9 @@ def tune(
     from tailorbird import tuning
     from tailorbird.modeling import save_classifier
 
+    checkpoint, curve = run.path / CHECKPOINT, run.path / "metrics.jsonl"
+    _begin(run, "tune", keep_checkpoint=resume)
+    saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
     splits = load_examples(run)
     backbone, model = _untuned(splits, workspace, settings, say)
     plan, decisions = tuning.plan_tuning(
@@ -255,6 +305,7 @@ def tune(
         n_rows=len(splits["train"]),
         settings=settings.tuning,
         model_settings=settings.model,
+        dtype_before=saved[1]["plan"]["dtype"] if saved else "",
     )
     for decision in decisions:
         say(decision)
@@ -263,11 +314,10 @@ def tune(
     )
     state = tuning.TuningRun(model, plan)
     train, validation = state.with_trunk(train), state.with_trunk(validation)
-    checkpoint, curve = run.path / "checkpoint.safetensors", run.path / "metrics.jsonl"
-    if resume and checkpoint.is_file():
-        state.restore(*tuning.load_checkpoint(checkpoint))
+    if saved:
+        state.restore(*saved)
         say(f"resumed: step {state.step} of run {run.name}")
-        _cut_curve(curve, state.step)
+        _cut_curve(curve, state.step, state.validated_step)
     else:
         curve.unlink(missing_ok=True)
         if settings.model.init_head == "features":
@@ -279,10 +329,11 @@ def tune(
             log.flush()
             yield report
             is_due = time.monotonic() - saved_s >= checkpoint_every_s
-            if report.event == "validation" or is_due or stop():
+            is_over = stop()  # asked once: a signal may come between two questions
+            if report.event == "validation" or is_due or is_over:
                 tuning.save_checkpoint(checkpoint, state.tensors(), state.facts())
                 saved_s = time.monotonic()
-            if stop():
+            if is_over:
                 return
     folder = run.path / "model"
     save_classifier(model, folder, backbone=backbone.path)
@@ -342,11 +393,13 @@ def _start_head(model: Any, train: Any, *, n_rows: int = 2000) -> str:
     return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
 
 
-def _cut_curve(curve: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint; those steps are about to be done again."""
+def _cut_curve(curve: Path, step: int, validated_step: int) -> None:
+    """Drop what was logged after the checkpoint; that is about to be done again."""
+    last = {"step": step, "validation": validated_step, "stop": -1}
     if curve.is_file():
         lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        rows = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
+        kept = [line for line, row in rows if row["step"] <= last.get(row["event"], step)]
         curve.write_text("".join(kept), encoding="utf-8")
 
 
@@ -408,15 +461,16 @@ def evaluate(
             model.labels,
             temperature=calibration.temperature,
         )
+        _begin(run, "evaluate")
         evaluation.write_report(run.path, report)
+        run.write_json(
+            "evaluate.json",
+            {"temperature": calibration.temperature, "threshold": calibration.threshold},
+        )
     say(
         f"test: accuracy {test.accuracy.value:.3f} "
         f"({test.accuracy.low:.3f} to {test.accuracy.high:.3f}), "
         f"macro-F1 {test.macro_f1.value:.3f}, {test.n_rows:,} rows"
-    )
-    run.write_json(
-        "evaluate.json",
-        {"temperature": calibration.temperature, "threshold": calibration.threshold},
     )
     return report
 

@@ -12,7 +12,7 @@ import typer
 
 from tailorbird.cli import options
 from tailorbird.cli.display import SCREEN, Display, print_json, stop_on_interrupt
-from tailorbird.config import Settings, load_settings, override_settings
+from tailorbird.config import Settings, load_settings
 
 
 def read(
@@ -119,7 +119,9 @@ def tune(
             at.display.step(report)
         at.display.close()
         if not api.done(at.run, "tune"):
-            SCREEN.print(f"stopped; go on with: tailorbird tune --resume --run {at.run.name}")
+            at.run.set_status("interrupted", "stopped while tuning")
+            again = options.command("tune --resume --run", at.run.name, workspace=workspace)
+            SCREEN.print(f"stopped; go on with: {again}", markup=False)
             raise typer.Exit(130)
         _finish(at.run, at.run.read_json("tune.json"), "evaluate", as_json)
 
@@ -184,8 +186,7 @@ def _stage(
 
     with api.open_workspace(workspace) as space:
         current = space.run(run)
-        settings = override_settings(api.run_settings(current), changes or ())
-        current.write_json("settings.json", settings.to_json())
+        settings = api.change_settings(current, changes or ())
         yield _At(space, current, settings, Display(quiet=as_json))
 
 
