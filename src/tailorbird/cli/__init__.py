@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from tailorbird import __version__
 from tailorbird.cli import build, doctor, predict, serve, stages, up, weights, workspace
-from tailorbird.errors import TailorbirdError
+from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
     name="tailorbird",
@@ -55,13 +56,34 @@ def main() -> None:
     try:
         app()
     except TailorbirdError as error:
-        if "--json" in sys.argv:
-            kind = type(error).__name__
-            facts = {"kind": kind, "message": error.what, "where": error.where, "cure": error.cure}
-            print(json.dumps({"error": facts}, ensure_ascii=False))
-        else:
-            print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(error)
+    except OSError as error:
+        _fail(_of_the_system(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _of_the_system(error: OSError) -> TailorbirdError:
+    """A full disk, a file that must not be read: the same sentence as for our own errors."""
+    cures = {
+        errno.ENOSPC: "free some space",
+        errno.EDQUOT: "free some space",
+        errno.EACCES: "make it readable and writable",
+        errno.EROFS: "choose a --workspace that can be written",
+    }
+    return StoreError(
+        error.strerror or str(error),
+        where=str(error.filename or ""),
+        cure=cures.get(error.errno or 0, ""),
+    )
+
+
+def _fail(error: TailorbirdError) -> NoReturn:
+    if "--json" in sys.argv:
+        kind = type(error).__name__
+        facts = {"kind": kind, "message": error.what, "where": error.where, "cure": error.cure}
+        print(json.dumps({"error": facts}, ensure_ascii=False))
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)

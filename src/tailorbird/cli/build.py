@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from tailorbird.cli import options
 from tailorbird.cli.display import SCREEN, Display, print_json, stop_on_interrupt
@@ -61,6 +62,7 @@ def build(
     with api.open_workspace(workspace) as space, stop_on_interrupt(display) as stop:
         if resume:
             current = space.run(run)
+            api.check_source(current, logs)
             settings = api.run_settings(current)
             display.say(f"resuming run {current.name} with its own settings")
         else:
@@ -69,7 +71,8 @@ def build(
         bundle = api.build(logs, space, settings, run=current, listener=display, stop=stop)
         display.close()
         if bundle is None:
-            SCREEN.print(f"stopped; go on with: tailorbird build {logs} --resume", markup=False)
+            again = options.command("build --resume", logs, workspace=workspace)
+            SCREEN.print(f"stopped; go on with: {again}", markup=False)
             raise typer.Exit(130)
         accuracy = bundle.report["test"]["accuracy"]["value"]
         if as_json:
@@ -83,5 +86,6 @@ def build(
                 }
             )
         else:
-            SCREEN.print(f"[bold green]✓[/] report: {current.path / 'report.html'}")
-            SCREEN.print("  serve it with: tailorbird serve")
+            SCREEN.print(f"[bold green]✓[/] report: {escape(str(current.path / 'report.html'))}")
+            serving = options.command("serve", workspace=workspace)
+            SCREEN.print(f"  serve it with: {serving}", markup=False)

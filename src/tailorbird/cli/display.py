@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from tailorbird.records import StepReport
 
-SCREEN = Console(stderr=True, highlight=False)
+SCREEN = Console(stderr=True, highlight=False, soft_wrap=True)
 """Everything for people goes to stderr, so that stdout stays for results."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,13 @@ Config = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="A setting, as tuning.n_epochs=2; repeat for more."),
+]
+ApiKey = Annotated[
+    str,
+    typer.Option(
+        envvar="TAILORBIRD_API_KEY",
+        help="Key that clients send; needed where others than this machine can connect.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Logs = Annotated[
@@ -54,3 +62,13 @@ def overrides(set_: list[str] | None, **shortcuts: str) -> list[str]:
     """
     given = [f"{key.replace('_', '.', 1)}={value}" for key, value in shortcuts.items() if value]
     return [*given, *(set_ or [])]
+
+
+def command(verb: str, *words: str, workspace: Path | None = None) -> str:
+    """A command line to copy, in the same workspace.
+
+    >>> command("build --resume", "my logs.jsonl", workspace=Path("here"))
+    "tailorbird build --resume 'my logs.jsonl' --workspace here"
+    """
+    place = ["--workspace", str(workspace)] if workspace else []
+    return f"tailorbird {verb} {shlex.join([*words, *place])}".rstrip()

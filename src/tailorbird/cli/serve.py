@@ -18,13 +18,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on.", show_default="8420", min=0, max=65535)
     ] = None,
-    api_key: Annotated[
-        str,
-        typer.Option(
-            envvar="TAILORBIRD_API_KEY",
-            help="Key that clients send; needed where others than this machine can connect.",
-        ),
-    ] = "",
+    api_key: options.ApiKey = "",
     bundle: Annotated[
         str, typer.Option(help="Bundle id.", show_default="the live one, followed as it changes")
     ] = "",

@@ -15,6 +15,7 @@ def up(
     workspace: options.Workspace = None,
     config: options.Config = None,
     set_: options.Overrides = None,
+    api_key: options.ApiKey = "",
 ) -> None:
     """Serve an assistant made from LOGS; what is built already is not built again.
 
@@ -38,4 +39,4 @@ def up(
             if bundle is None:
                 display.say("stopped; the same command goes on from here")
                 raise typer.Exit(130)
-    serve(workspace=workspace)
+    serve(workspace=workspace, api_key=api_key, config=config, set_=set_)

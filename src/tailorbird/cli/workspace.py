@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from tailorbird.cli import options
@@ -69,4 +70,4 @@ def _show(rows: list[dict[str, str]], nothing: str) -> None:
     table = Table(*rows[0], box=None, header_style="bold")
     for row in rows:
         table.add_row(*row.values())
-    SCREEN.print(table)
+    Console().print(table)
