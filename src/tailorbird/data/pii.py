@@ -38,16 +38,19 @@ _ISSUER = re.compile(r"[3-6]|2[2-7]|81|9558")
 _CHINA_PHONE = re.compile(
     r"(?<![0-9A-Za-z])(?<![0-9][-.])(?:(?:\(?\+|00)86\)?[ -]?|86[ -])?"
     r"(?:1[3-9][0-9][ -]?[0-9]{4}[ -]?[0-9]{4}"
-    r"|(?:\(0[0-9]{2,3}\)|0(?:10|2[0-9]|[3-9][0-9]{2})-?)[ ]?[2-8][0-9]{2,3}[ -]?[0-9]{4}"
-    r"(?:(?:-|转|ext\.? ?)[0-9]{1,5})?)(?![0-9])",
+    # Behind an area code set off by a sign any number is one, as the made-up 010-12345678.
+    r"|(?:\(0[0-9]{2,3}\)[ ]?[1-9]|0(?:10|2[0-9]|[3-9][0-9]{2})(?:-[1-9]|[ ]?[2-8]))"
+    r"[0-9]{2,3}[ -]?[0-9]{4}(?:(?:-|转|ext\.? ?)[0-9]{1,5})?)(?![0-9]|\.[0-9]{2}(?![0-9]))",
     re.IGNORECASE,
 )
 _SPELLED_PHONE = re.compile(
-    r"(?:phone|mobile|cell|tel|call me(?: (?:at|on|back at|back on))?|whats ?app|text me(?: at)?"
-    r"|电话|手机|联系方式|致电)[^\S\n]*(?:number|no\.?|号码?)?[^\S\n]*(?:is|[是为:：#])?[^\S\n]*"
+    r"(?:(?<![A-Za-z])(?:(?:tele)?phone|mobile|cell|tel)|whats ?app|text me(?: at)?"
+    r"|call me(?: (?:at|on|back at|back on))?|电话|手机|联系方式|致电)"
+    r"[^\S\n]*(?:number|no\.?|号码?)?[^\S\n]*(?:is|[是为:：#])?[^\S\n]*"
     r"(?P<number>[0-9](?:[ -]?[0-9]){6,14})(?![0-9])",
     re.IGNORECASE,
 )
+_HOTLINE = re.compile(r"[48]00[ -]?[0-9]{3}[ -]?[0-9]{4}")
 _ORDER = re.compile(
     r"(?:order|purchase|invoice|tracking|parcel|package|ticket|ref(?:erence)?|serial|sku|transaction"
     r"|订单|运单|单号|编号|流水|序列|货号|交易)"
@@ -119,7 +122,7 @@ def _find(original: str) -> Iterator[tuple[int, int, Kind]]:
         if _is_card(match[0]) and not _is_order(text, match.start()):
             yield (*match.span(), "CARD")
     for start, end in _phones(text):
-        if not _is_order(text, start):
+        if not _is_order(text, start) and not _HOTLINE.fullmatch(text, start, end):
             yield start, end, "PHONE"
 
 
