@@ -27,6 +27,28 @@ def joined(texts: list[str], threshold: float = 0.9) -> list[list[int]]:
     return groups.members()
 
 
+def test_time_for_texts_of_one_template_grows_with_their_number() -> None:
+    rng, index, n_compared = random.Random(0), NearDuplicateIndex(0.9), 0
+
+    def count(number: int) -> bool:
+        nonlocal n_compared
+        n_compared += 1
+        return False
+
+    for number in range(2_000):
+        text = f"my order {rng.randrange(10**9)} has not come to {rng.randrange(10**9)} street yet"
+        assert list(index.similar(text, count)) == []
+        index.add(number, text)
+    # All of them share bands; each against each would be two million pairs.
+    assert n_compared < 2_000 * 100
+
+
+def test_near_duplicates_are_found_among_very_many_texts_of_their_template() -> None:
+    rng = random.Random(0)
+    texts = [f"{LONG} {rng.randrange(10**30)} {rng.randrange(10**30)}" for _ in range(1_000)]
+    assert joined([*texts, texts[700] + "!1"])[700] == [700, 1_000]
+
+
 def test_punctuation_case_and_spaces_make_no_difference() -> None:
     assert joined(["Where is it?", "where is it!!", "WHEREISIT", "where was it"]) == [
         [0, 1, 2],

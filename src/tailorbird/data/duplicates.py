@@ -17,6 +17,10 @@ from tailorbird.errors import ConfigError
 
 N_PERMUTATIONS = 96
 """Hash functions of a sketch; more find near duplicates more surely, in proportionate time."""
+MAX_TEXTS_A_BAND = 100
+"""Texts that are compared because of one band; bounds the work on texts of one template."""
+ESTIMATE_ERROR = 0.12
+"""How far below the similarity its estimate is believed to fall; four deviations at 0.9."""
 
 _NO_LETTERS = re.compile(r"[\W_]+")
 
@@ -73,8 +77,8 @@ def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
 
 
 @lru_cache(maxsize=65_536)
-def _minhash(letters: str) -> Any:
-    """The sketch of a text; cleaning and splitting compare the same ones."""
+def _sketch(letters: str) -> Any:
+    """The MinHash of a text (N_PERMUTATIONS,); cleaning and splitting compare the same ones."""
     import numpy
 
     # Multiplicative hashing to the 32 bits a sketch works with: the same in every process,
@@ -82,7 +86,7 @@ def _minhash(letters: str) -> Any:
     hashes = _packed(letters) * numpy.uint64(0x9E3779B97F4A7C15) >> numpy.uint64(32)
     minhash = _empty_minhash().copy()
     minhash.update_batch(hashes.tolist())
-    return minhash
+    return minhash.hashvalues.astype(numpy.uint32)
 
 
 @cache
@@ -90,6 +94,16 @@ def _empty_minhash() -> Any:
     from datasketch import MinHash
 
     return MinHash(num_perm=N_PERMUTATIONS, hashfunc=int, seed=1)
+
+
+@cache
+def _multipliers() -> Any:
+    """Odd random numbers that turn the rows of each band into one number."""
+    import numpy
+
+    low, high = 0, 2**64 - 1
+    random = numpy.random.default_rng(1)
+    return random.integers(low, high, N_PERMUTATIONS, dtype=numpy.uint64) | numpy.uint64(1)
 
 
 def _bands(similarity: float) -> tuple[int, int]:
@@ -109,33 +123,68 @@ def _bands(similarity: float) -> tuple[int, int]:
 
 
 class NearDuplicateIndex:
-    """Finds the texts added before that are at least *threshold* similar to another."""
+    """Finds the texts added before that are at least *threshold* similar to another.
+
+    Candidates share a band with the text; of a band that very many texts share, as those written
+    from one template do, only the first MAX_TEXTS_A_BAND are candidates, so that the time grows
+    with the number of texts and not with its square.
+    """
 
     def __init__(self, threshold: float) -> None:
-        from datasketch import MinHashLSH
+        import numpy
 
         if not 0 < threshold <= 1:
             raise ConfigError(
                 f"near_duplicate = {threshold} is not a similarity", cure="use a value in (0, 1]"
             )
         self.threshold = threshold
-        self._lsh = MinHashLSH(num_perm=N_PERMUTATIONS, params=_bands(threshold))
-        self._texts: dict[int, str] = {}
+        self._shape = _bands(threshold)
+        self._buckets: dict[int, list[int]] = {}
+        """Places of the texts by each of their bands."""
+        self._numbers: list[int] = []
+        self._texts: list[str] = []
+        self._sketches = numpy.empty((64, N_PERMUTATIONS), dtype=numpy.uint32)
 
     def add(self, number: int, text: str) -> None:
         """Let later calls of `similar` find this text as *number*."""
-        self._lsh.insert(number, _minhash(letters_of(text)), check_duplication=False)
-        self._texts[number] = text
+        import numpy
+
+        place, sketch = len(self._texts), _sketch(letters_of(text))
+        if place == len(self._sketches):
+            self._sketches = numpy.concatenate([self._sketches, self._sketches])
+        self._sketches[place] = sketch
+        self._numbers.append(number)
+        self._texts.append(text)
+        for key in self._keys(sketch):
+            bucket = self._buckets.setdefault(key, [])
+            if len(bucket) < MAX_TEXTS_A_BAND:
+                bucket.append(place)
 
     def similar(
         self, text: str, skip: Callable[[int], bool] = lambda number: False
     ) -> Iterator[int]:
-        """The numbers of similar texts, in order, each verified unless it is to be skipped."""
-        candidates = sorted(self._lsh.query(_minhash(letters_of(text))))
-        own = shingles(text) if candidates else frozenset()
-        for number in candidates:
-            if not skip(number) and jaccard(own, shingles(self._texts[number])) >= self.threshold:
+        """The numbers of similar texts, first added first; each verified unless skipped."""
+        sketch = _sketch(letters_of(text))
+        sharing = {n for key in self._keys(sketch) for n in self._buckets.get(key, ())}
+        if not sharing:
+            return
+        candidates = sorted(sharing)
+        # The share of equal hashes estimates the similarity: what is far off needs no more work.
+        estimates = (self._sketches[candidates] == sketch).mean(axis=1)  # (candidates,)
+        own = shingles(text)
+        for place, estimate in zip(candidates, estimates.tolist(), strict=True):
+            number = self._numbers[place]
+            if estimate < self.threshold - ESTIMATE_ERROR or skip(number):
+                continue
+            if jaccard(own, shingles(self._texts[place])) >= self.threshold:
                 yield number
+
+    def _keys(self, sketch: Any) -> list[int]:
+        """One number for each band of the sketch."""
+        bands, rows = self._shape
+        products = sketch[: bands * rows] * _multipliers()[: bands * rows]
+        keys: list[int] = products.reshape(bands, rows).sum(axis=1).tolist()
+        return keys
 
 
 class Groups:
