@@ -35,6 +35,17 @@ def test_all_steps_act_on_text_reply_and_history() -> None:
     assert (found.text, found.reply, found.history) == (plain, plain, (Message("user", plain),))
 
 
+def test_what_was_dropped_and_changed_is_told_step_by_step() -> None:
+    rows = [row("one  word", "a"), row("one word", "a"), row("two"), row("")]
+    assert clean(rows).report.decisions == (
+        "whitespace: 1 row changed, as 'one  word' → 'one word'",
+        "length: 1 row dropped, as '(empty: )'",
+        "duplicates: 1 row dropped, as 'one word' → '(as one  word)'",
+        "missing values: label in 2 of 4 rows",
+        "kept: 2 of 4 rows",
+    )
+
+
 def test_every_step_counts_its_rows_and_shows_before_and_after() -> None:
     cleaned = clean([row("<b>hello</b> there"), row("ＡＢＣ"), row("fine"), row("")])
     assert step_of(cleaned, "markup") == CleaningStep(
@@ -134,7 +145,7 @@ def test_label_of_most_rows_is_kept_and_the_conflict_reported() -> None:
     assert [row.label for row in cleaned.interactions] == ["b"]
     assert cleaned.report.n_conflicts == 1
     assert cleaned.report.conflicts == (("hi", ("a", "b")),)
-    assert "1 texts carry different labels" in cleaned.report.decisions[0]
+    assert any("1 texts carry different labels" in line for line in cleaned.report.decisions)
 
 
 def test_conflict_without_a_majority_keeps_one_row_of_each_label() -> None:
@@ -159,8 +170,9 @@ def test_rows_of_given_test_and_validation_splits_are_never_dropped() -> None:
     cleaned = clean([row("hi", "a", id="t1", split="train"), row("hi", "a", split="train"), *given])
     assert [row.id for row in cleaned.interactions] == ["t1", *(row.id for row in given)]
     assert cleaned.interactions[-1].text == "call [PHONE]"
-    assert cleaned.report.decisions == (
-        "8 rows of given validation and test splits: none dropped (6 are empty or repeat another)",
+    assert (
+        "8 rows of given validation and test splits: none dropped (6 are empty or repeat another)"
+        in cleaned.report.decisions
     )
 
 

@@ -256,6 +256,25 @@ def test_one_label_is_not_enough() -> None:
         split(make(30, "a"))
 
 
+def test_labels_that_were_too_few_are_named_where_none_is_left() -> None:
+    with pytest.raises(
+        DataError, match=r"no label is left; .*rows: 'a' \(1\), 'b' \(2\)\); label more"
+    ):
+        split([*make(1, "a"), *make(2, "b")])
+
+
+def test_nothing_left_by_cleaning_is_not_taken_for_missing_labels() -> None:
+    with pytest.raises(DataError, match="cleaning left no row; its report says which step"):
+        split([])
+
+
+def test_the_size_of_each_split_is_told() -> None:
+    assert (
+        "rows: train 70, validation 20, test 10; labels: 2"
+        in split(make(100, "ab")).report.decisions
+    )
+
+
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(
         DataError, match="2 labelled rows are too few: the validation split is empty"

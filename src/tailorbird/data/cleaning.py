@@ -38,6 +38,17 @@ class CleaningStep:
     examples: tuple[tuple[str, str], ...]
     """Before and after of up to three rows, never with personal data in it."""
 
+    def sentence(self) -> str:
+        """What the step did, with its first example.
+
+        >>> CleaningStep("whitespace", 0, 2, (("two  words", "two words"),)).sentence()
+        "whitespace: 2 rows changed, as 'two  words' → 'two words'"
+        """
+        counts = ((self.n_dropped, "dropped"), (self.n_changed, "changed"))
+        done = [f"{n:,} {'row' if n == 1 else 'rows'} {what}" for n, what in counts if n]
+        shown = [repr(_short(text)) for example in self.examples[:1] for text in example if text]
+        return f"{self.name}: {', '.join(done)}" + (f", as {' → '.join(shown)}" if shown else "")
+
 
 @dataclass(frozen=True, slots=True)
 class CleaningReport:
@@ -274,18 +285,23 @@ class _Work:
 
     def report(self, n_in: int, n_out: int) -> CleaningReport:
         """All tallies as a record."""
-        steps = (
+        steps = tuple(
             CleaningStep(name, tally.n_dropped, tally.n_changed, tuple(tally.examples))
             for name, tally in self.tallies.items()
         )
+        told = [step.sentence() for step in steps if step.n_dropped or step.n_changed]
+        if some := [f"{name} in {n:,}" for name, n in self.missing.items() if 0 < n < n_in]:
+            told.append(f"missing values: {', '.join(some)} of {n_in:,} rows")
+        if n_out < n_in:
+            told.append(f"kept: {n_out:,} of {n_in:,} rows")
         return CleaningReport(
             n_in,
             n_out,
-            tuple(steps),
+            steps,
             self.missing,
             self.n_conflicts,
             tuple(self.conflicts),
-            tuple(self.decisions),
+            (*told, *self.decisions),
         )
 
 
@@ -310,6 +326,10 @@ def _excerpt(before: str, after: str) -> tuple[str, str]:
     same = next((i for i, (one, two) in pairs if one != two), min(len(before), len(after)))
     start = max(0, same - _SHOWN_CHARS // 3) if len(before) > _SHOWN_CHARS else 0
     return _visible(before, start), _visible(after, start)
+
+
+def _short(text: str, width: int = 60) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _visible(text: str, start: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -92,6 +92,8 @@ def split(interactions: Iterable[Interaction], settings: SplitSettings = _DEFAUL
         )
     everything = list(interactions)
     rows = [row for row in everything if row.label]
+    if not everything:
+        raise DataError("cleaning left no row", cure="its report says which step dropped them")
     if not rows:
         raise NoLabelsError(f"none of {len(everything):,} rows has a label", cure=HOW_TO_LABEL)
     given = {row.split for row in rows} - {None}
@@ -203,10 +205,10 @@ class _Work:
         counts = Counter(row.label or "" for row in self.rows)
         self.dropped_labels = {label: n for label, n in sorted(counts.items()) if n < max(least, 1)}
         if self.dropped_labels:
-            named = ", ".join(f"{label!r} ({n})" for label, n in self.dropped_labels.items())
             self.decisions.append(
-                f"labels with fewer than {least} rows left out: {named}; collect more rows, join "
-                "them with another label, or lower split.min_rows_per_label"
+                f"labels with fewer than {least} rows left out: {_named(self.dropped_labels)}; "
+                "collect more rows, join them with another label, or lower "
+                "split.min_rows_per_label"
             )
 
     def _groups(self, numbers: list[int]) -> list[list[int]]:
@@ -338,11 +340,15 @@ class _Work:
         parts = {name: self._examples(name) for name in SPLITS}
         labels = tuple(sorted({example.label for example in parts["train"]}))
         if len(labels) < 2:
-            one = f"only the label {labels[0]!r} is left" if labels else "no label is left"
+            left = f"only the label {labels[0]!r} is left" if labels else "no label is left"
+            lost = (
+                f" (left out, with their rows: {_named(self.dropped_labels)})"
+                if self.dropped_labels
+                else ""
+            )
             raise DataError(
-                f"{one}; a classifier needs two ({len(self.dropped_labels)} were left out for too "
-                "few rows)",
-                cure="label more rows, or check --label",
+                f"{left}; a classifier needs two{lost}",
+                cure="label more rows, lower split.min_rows_per_label, or check --label",
             )
         empty = [name for name in SPLITS if not parts[name]]
         if empty:
@@ -352,6 +358,8 @@ class _Work:
             )
         if n_unlabelled:
             self.decisions.append(f"{n_unlabelled:,} rows have no label and are in no split")
+        sizes = ", ".join(f"{name} {len(parts[name]):,}" for name in SPLITS)
+        self.decisions.append(f"rows: {sizes}; labels: {len(labels):,}")
         counts = {name: Counter(example.label for example in parts[name]) for name in SPLITS}
         report = SplitReport(
             by=self.by,
@@ -374,3 +382,9 @@ class _Work:
             for row, place in zip(self.rows, self.place, strict=True)
             if place == name
         )
+
+
+def _named(labels: Mapping[str, int]) -> str:
+    """Labels with their rows, the first twenty of them."""
+    some = ", ".join(f"{label!r} ({n})" for label, n in list(labels.items())[:20])
+    return f"{some} and {len(labels) - 20} more" if len(labels) > 20 else some
