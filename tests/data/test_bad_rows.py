@@ -166,7 +166,7 @@ def test_bytes_outside_the_encoding_cost_only_their_line(tmp_path: Path) -> None
     [bad] = rejects_of(path)
     assert bad.line == 2
     assert bad.cause == "holds bytes that are not in the file's encoding (first: 0xCD)"
-    assert "--encoding" in bad.cure
+    assert "--set reading.encoding=" in bad.cure
     json.dumps(bad.to_json(), ensure_ascii=False).encode("utf-8")  # rejects.jsonl can be written
 
 

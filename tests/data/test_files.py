@@ -22,6 +22,8 @@ CHINESE = "内容,标签\n我的包裹怎么还没到？,查物流\n我要退款
         ("gbk", ["encoding: gb18030 (detected; the file is not UTF-8)"]),
         ("gb18030", ["encoding: gb18030 (detected; the file is not UTF-8)"]),
         ("utf-16", ["encoding: utf-16 (detected; the file is not UTF-8)"]),
+        ("utf-16-le", ["encoding: utf-16-le (detected; the file is not UTF-8)"]),
+        ("utf-16-be", ["encoding: utf-16-be (detected; the file is not UTF-8)"]),
     ],
 )
 def test_encoding_is_found_and_told(tmp_path: Path, encoding: str, told: list[str]) -> None:
@@ -38,6 +40,15 @@ def test_encoding_is_found_and_told(tmp_path: Path, encoding: str, told: list[st
 def test_western_text_is_not_taken_for_chinese() -> None:
     text = "Où est ma commande ? Elle a été expédiée, mais je n'ai rien reçu. Ça dure déjà.\n" * 5
     assert text.encode("cp1252").decode(detect_encoding(text.encode("cp1252"))) == text
+
+
+def test_text_full_of_accents_is_western() -> None:
+    text = "où est mon café déjà payé,été\n" * 5
+    assert detect_encoding(text.encode("latin-1")) == "cp1252"
+
+
+def test_damage_by_zero_bytes_is_no_encoding() -> None:
+    assert detect_encoding(b"text,label\nhi,a\n" + bytes(40) + b"ho,b\n") == "utf-8"
 
 
 def test_one_foreign_line_does_not_change_the_encoding_of_a_file() -> None:

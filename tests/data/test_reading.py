@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from tailorbird.config import ReadingSettings
 from tailorbird.data import load_interactions, read, write_interactions
-from tailorbird.errors import ConfigError, DataError
+from tailorbird.data.values import time_value
+from tailorbird.errors import ConfigError, DataError, RowError
 from tailorbird.records import Interaction, Message
 
 
@@ -242,6 +243,9 @@ def test_missing_values_become_none_and_numbers_become_names(tmp_path: Path) -> 
         ("2024年5月1日 8:30", "2024-05-01T08:30:00+00:00"),
         ("20240501", "2024-05-01T00:00:00+00:00"),
         ("Wed, 01 May 2024 08:30:00 +0800", "2024-05-01T08:30:00+08:00"),
+        ("1 May 2024", "2024-05-01T00:00:00+00:00"),
+        ("May 1, 2024 8:30 PM", "2024-05-01T20:30:00+00:00"),
+        ("01-May-2024 12:05 a.m.", "2024-05-01T00:05:00+00:00"),
         (1714552200, "2024-05-01T08:30:00+00:00"),
         ("1714552200000", "2024-05-01T08:30:00+00:00"),
     ],
@@ -253,6 +257,15 @@ def test_times_of_many_forms_are_understood(
     [found] = rows_of(path)
     assert found.time is not None
     assert found.time.isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["5/6/2024", "01-May-24", "May 2024", "Fri May 3 08:30:00 CST 2024", "1 May 2024 15:00 PM"],
+)
+def test_times_that_can_be_misread_are_refused(value: str) -> None:
+    with pytest.raises(RowError, match="not a time; write it as 2024-05-01T08:30:00"):
+        time_value(value, "time")
 
 
 # -- formats: the same three rows in every one of them
@@ -358,6 +371,47 @@ def test_missing_table_is_answered_with_the_tables_there_are(tmp_path: Path) -> 
         rows_of(url, table="chat")
 
 
+def test_wrong_values_of_a_database_cost_only_their_rows(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("create table chats (text text, label decimal(5, 1), at datetime)")
+        connection.execute("insert into chats values ('hi', 2, '2024/5/1 8:30')")
+        connection.execute("insert into chats values ('you', 3, '2024-05-02 08:30:00')")
+        connection.execute("insert into chats values (cast(x'ff41' as text), 3, null)")
+    connection.close()
+    reading = read(
+        f"sqlite:///{tmp_path / 'shop.db'}",
+        ReadingSettings(table="chats", time="at", max_reject_fraction=0.5),
+        on_reject=(rejects := []).append,
+    )
+    assert [(row.label, str(row.time)[:16]) for row in reading] == [
+        ("2", "2024-05-01 08:30"),
+        ("3", "2024-05-02 08:30"),
+    ]
+    assert [(bad.line, bad.cause) for bad in rejects] == [
+        (3, "holds bytes that are not in the file's encoding (first: 0xFF)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://shop.example/a.csv", "'https' are not known; save it as a file first"),
+        ("sqlit:///shop.db", "'sqlit' are not known; use sqlite:///file.db"),
+        ("sqlite://shop.db", "^is not a database URL: Invalid SQLite URL.*; as sqlite:///file.db$"),
+        ("postgresql://h:port/shop", "is not a database URL: .*'port'"),
+    ],
+)
+def test_url_that_is_no_database_is_one_sentence(url: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        rows_of(url, table="chats")
+
+
+def test_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path / "shop.db", "text,label\n" * 100)
+    with pytest.raises(DataError, match=r"^sqlite:.*cannot be read \(file is not a database\); c"):
+        rows_of(f"sqlite:///{tmp_path / 'shop.db'}", table="chats")
+
+
 def test_missing_database_is_not_created(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the database file does not exist"):
         rows_of(f"sqlite:///{tmp_path / 'no.db'}", table="chats")
@@ -394,7 +448,7 @@ def test_array_of_numbers_is_refused(tmp_path: Path) -> None:
         ("missing.csv", "no such file or folder"),
         ("a.docx", "files of kind '.docx' are not read; known kinds"),
         ("a.parquet", "is not a Parquet file"),
-        ("a.jsonl.gz", "cannot be read"),
+        ("a.jsonl.gz", "is not gzipped, whatever its name says; take .gz off its name"),
         ("a.yml", "is not YAML"),
         ("b.yml", "has no list under the key 'nlu'"),
     ],

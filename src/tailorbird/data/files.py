@@ -33,6 +33,7 @@ _SPLIT_NAMES: dict[str, SplitName] = {
     "dev": "validation",
     "test": "test",
 }
+_HIGH_RUN = re.compile(b"[\x80-\xff]{2,}")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -113,6 +114,8 @@ def detect_encoding(sample: bytes) -> str:
     for bom, name in _BOMS:
         if sample.startswith(bom):
             return name
+    if b"\0" in sample and (wide := _wide_encoding(sample)):
+        return wide
     lines = [line for line in sample.split(b"\n") if not line.isascii()]
     if len(sample) >= SAMPLE_BYTES:
         lines = lines[:-1]  # the last one may be cut inside a character
@@ -122,7 +125,10 @@ def detect_encoding(sample: bytes) -> str:
         text = b"\n".join(lines).decode("gb18030", "ignore")
         if han_fraction([text]) >= 0.05 and _is_common_chinese(text):
             return "gb18030"
-    if sum(byte > 0x7F for line in lines for byte in line) < 0.2 * sum(map(len, lines)):
+    # Accents stand alone among ASCII letters; other scripts, in one byte or two, come in runs.
+    n_high = sum(byte > 0x7F for line in lines for byte in line)
+    n_in_runs = sum(len(run) for line in lines for run in _HIGH_RUN.findall(line))
+    if n_high < 0.2 * sum(map(len, lines)) or n_in_runs < 0.1 * n_high:
         with contextlib.suppress(UnicodeDecodeError):
             b"\n".join(lines).decode("cp1252")
             return "cp1252"  # mostly ASCII letters with an accent here and there: Western text
@@ -130,6 +136,15 @@ def detect_encoding(sample: bytes) -> str:
 
     best = charset_normalizer.from_bytes(b"\n".join(lines[:2000])).best()
     return best.encoding if best is not None else "utf-8"
+
+
+def _wide_encoding(sample: bytes) -> str:
+    """UTF-16 without a byte order mark, told by its ASCII signs; empty where it is not that."""
+    in_even, in_odd = sample[::2].count(0), sample[1::2].count(0)
+    name = "utf-16-le" if in_odd > in_even else "utf-16-be"
+    text = sample[: len(sample) // 2 * 2].decode(name, "replace")
+    is_text = "\0" not in text and "\n" in text and text.count("\ufffd") <= 1  # cut at the end
+    return name if is_text and in_even + in_odd >= 0.02 * len(sample) else ""
 
 
 def _decoded_share(lines: Sequence[bytes], encoding: str) -> float:
@@ -163,11 +178,15 @@ def list_folder(folder: Path, suffixes: Iterable[str], note: Note) -> list[LogFi
     inside = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     logs = [path for path in inside if suffix_of(path) in known]
     if not logs:
-        found = ", ".join(path.name for path in inside[:8]) or "nothing"
+        found = ", ".join(path.name for path in inside[:8]) or "no file"
+        below = sorted(
+            p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")
+        )
+        cure = f"known kinds: {', '.join(sorted(known))}"
+        if below:
+            cure = f"folders inside are not searched, give one of them: {', '.join(below[:8])}"
         raise DataError(
-            f"the folder holds no log file (found: {found})",
-            where=folder.name,
-            cure=f"known kinds: {', '.join(sorted(known))}",
+            f"the folder holds no log file (found: {found})", where=str(folder), cure=cure
         )
     splits = {path: split for path in logs if (split := _split_of(path)) is not None}
     if "train" in splits.values() and len(set(splits.values())) > 1:

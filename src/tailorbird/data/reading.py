@@ -22,12 +22,14 @@ from typing import Any, cast
 from tailorbird.config import ReadingSettings
 from tailorbird.data.columns import Columns, find_columns
 from tailorbird.data.conversations import MESSAGE_KEYS, messages_key, parse_roles, read_conversation
-from tailorbird.data.files import LogFile, list_folder, suffix_of
+from tailorbird.data.files import LogFile, list_folder
 from tailorbird.data.formats import FORMATS
-from tailorbird.data.rows import Note, Reject, Row, Table, reject
+from tailorbird.data.kinds import check_kind
+from tailorbird.data.rows import NAME_ENCODING, Note, Reject, Row, Table, reject
 from tailorbird.data.sql import is_database_url, sql_table
 from tailorbird.errors import DataError, RowError, TooManyRejectsError
 from tailorbird.records import Interaction
+from tailorbird.text import shorten
 
 _DEFAULTS = ReadingSettings()
 
@@ -53,24 +55,25 @@ def read(
     text = str(source)
     if is_database_url(text):
         return Reading([sql_table(text, settings.table)], settings, on_reject)
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise DataError("no such file or folder", where=text, cure="check the path")
-    if path.is_dir():
-        notes: list[str] = []
-        files = list_folder(path, FORMATS, notes.append)
+    if not text.strip():
+        raise DataError("no logs are named", cure="give a file, a folder or a database URL")
+    notes: list[str] = []
+    try:
+        path = Path(source).expanduser()
+        path.stat()  # where there is nothing, the system says why
+        files = [LogFile(path, path.name)]
+        if path.is_dir():
+            files = list_folder(path, FORMATS, notes.append)
         tables = [_table(file, settings) for file in files]
-        return Reading(tables, settings, on_reject, decisions=notes)
-    return Reading([_table(LogFile(path, path.name), settings)], settings, on_reject)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise _unreadable(error, shorten(text)) from error
+    return Reading(tables, settings, on_reject, decisions=notes)
 
 
 def _table(file: LogFile, settings: ReadingSettings) -> Table:
-    if file.suffix not in FORMATS:
-        raise DataError(
-            f"files of kind {suffix_of(file.path) or 'without a suffix'!r} are not read",
-            where=file.name,
-            cure=f"known kinds, each also as .gz: {', '.join(FORMATS)}",
-        )
+    check_kind(file, FORMATS)
     opened = LogFile(file.path, file.name, file.split, settings.encoding)
     return Table(file.name, partial(_rows, opened), file.split)
 
@@ -79,12 +82,24 @@ def _rows(file: LogFile, note: Note) -> Iterator[Row]:
     try:
         yield from FORMATS[file.suffix](file, note)
     except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"cannot be read ({reason})", where=file.name) from error
+        raise _unreadable(error, file.name) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"is not {error.encoding} throughout", where=file.name, cure="use --encoding"
+            f"is not {error.encoding} throughout", where=file.name, cure=NAME_ENCODING
         ) from error
+
+
+def _unreadable(error: Exception, where: str) -> DataError:
+    """What the system says about a file that is there, or is not."""
+    if isinstance(error, FileNotFoundError):
+        return DataError("no such file or folder", where=where, cure="check the path")
+    reason = getattr(error, "strerror", None) or str(error)
+    cure = "check the path"
+    if isinstance(error, PermissionError):
+        cure = "ask its owner for the permission to read it"
+    elif isinstance(error, EOFError | gzip.BadGzipFile):
+        cure = "copy it again; it may be cut off or damaged"
+    return DataError(f"cannot be read ({reason})", where=where, cure=cure)
 
 
 class Reading:
@@ -165,7 +180,7 @@ class Reading:
             raise TooManyRejectsError(
                 f"{self.n_rejected:,} of {self.n_rows:,} rows are bad ({share:.0%}, allowed are "
                 f"{allowed:.0%}); the first: {self._first_reject}",
-                cure="mend them, or allow more with reading.max_reject_fraction",
+                cure="mend them, or allow more with --set reading.max_reject_fraction=0.5",
             )
 
 
@@ -259,8 +274,10 @@ def load_interactions(path: str | Path) -> Iterator[Interaction]:
                         cure="read foreign logs with 'tailorbird read'",
                     ) from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataError(f"cannot be read ({reason})", where=str(path)) from error
+        if isinstance(error, FileNotFoundError):
+            before = "the stage before has not written it; run that first"
+            raise DataError("is not there yet", where=str(path), cure=before) from error
+        raise _unreadable(error, str(path)) from error
 
 
 def _is_gz(path: Path) -> bool:

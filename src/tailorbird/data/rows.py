@@ -17,6 +17,8 @@ MAX_LINE_CHARS = 10_000_000
 Note = Callable[[str], None]
 """Takes a sentence about something the program decided for the user."""
 
+NAME_ENCODING = "name its encoding, as --set reading.encoding=gb18030"
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -102,7 +104,7 @@ def undecodable(text: str) -> RowError:
     byte = f" (first: 0x{ord(found[0]) - 0xDC00:02X})" if found else ""
     return RowError(
         f"holds bytes that are not in the file's encoding{byte}",
-        cure="save the file as UTF-8, or name its encoding with --encoding",
+        cure=f"save the file as UTF-8, or {NAME_ENCODING}",
     )
 
 

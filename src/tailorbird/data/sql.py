@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tailorbird.data.rows import Note, Row, Table
-from tailorbird.errors import DataError, missing_extra
+from tailorbird.errors import DataError, MissingExtraError, missing_extra
 
 _BATCH_ROWS = 1_000
+_DRIVERS = "mysql+pymysql://… after pip install pymysql"
 
 
 def is_database_url(source: str) -> bool:
@@ -36,19 +38,35 @@ def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
     try:
         parsed = sqlalchemy.make_url(url)
         shown = parsed.render_as_string(hide_password=True)
-        _check_sqlite_file(parsed, shown)
+    except (SQLAlchemyError, ValueError) as error:
+        raise DataError(f"is not a database URL: {error}", cure="as sqlite:///file.db") from error
+    _check_sqlite_file(parsed, shown)
+    try:
         engine = sqlalchemy.create_engine(parsed)
     except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "a driver", extra="postgres") from error
+        if url.startswith("postgres"):
+            raise missing_extra(error.name or "a driver", extra="postgres") from error
+        raise MissingExtraError(
+            f"the database driver {error.name!r} is not installed",
+            where=shown,
+            cure=f"pip install it, or name another in the URL, as {_DRIVERS}",
+        ) from error
     except NoSuchModuleError as error:
+        is_web = parsed.drivername in ("http", "https", "ftp", "s3", "gs", "file", "hf")
         raise DataError(
-            f"the kind of database in the URL is not known ({error})",
-            cure="use sqlite:///file.db or postgresql+psycopg://…",
+            f"databases of kind {parsed.drivername!r} are not known",
+            where=shown,
+            cure="save it as a file first and give that"
+            if is_web
+            else "use sqlite:///file.db or postgresql+psycopg://…",
         ) from error
     except SQLAlchemyError as error:
-        raise DataError(f"is not a database URL: {error}", cure="as sqlite:///file.db") from error
+        reason = str(error).splitlines()[0]
+        raise DataError(f"is not a database URL: {reason}", cure="as sqlite:///file.db") from error
     try:
         with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                _keep_wrong_bytes(connection)
             schema, _, bare = name.rpartition(".")
             inspector = sqlalchemy.inspect(connection)
             known = [
@@ -60,14 +78,27 @@ def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
             table = sqlalchemy.Table(
                 bare, sqlalchemy.MetaData(), schema=schema or None, autoload_with=connection
             )
-            query = sqlalchemy.select(table).order_by(*table.primary_key.columns)
+            # As the driver gives them: one wrong date must not end the reading of all others.
+            plain = sqlalchemy.types.NullType()
+            columns = [sqlalchemy.type_coerce(column, plain) for column in table.columns]
+            query = sqlalchemy.select(*columns).order_by(*table.primary_key.columns)
             streaming = connection.execution_options(stream_results=True, yield_per=_BATCH_ROWS)
-            for number, row in enumerate(streaming.execute(query).mappings(), 1):
-                yield Row(number, dict(row))
+            names = [column.name for column in table.columns]
+            for number, row in enumerate(streaming.execute(query), 1):
+                yield Row(number, dict(zip(names, row, strict=True)))
     except SQLAlchemyError as error:
-        raise DataError(f"cannot be read: {error}", where=shown) from error
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DataError(
+            f"cannot be read ({reason})", where=shown, cure="check the URL and the permissions"
+        ) from error
     finally:
         engine.dispose()
+
+
+def _keep_wrong_bytes(connection: Any) -> None:
+    """Text that is no UTF-8 becomes lone surrogates, as in files: its row alone is rejected."""
+    driver = connection.connection.dbapi_connection
+    driver.text_factory = lambda found: found.decode("utf-8", "surrogateescape")
 
 
 def _check_sqlite_file(url: object, shown: str) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
@@ -53,6 +54,12 @@ _CHINESE_DATE = re.compile(
 _YEAR_FIRST = re.compile(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?)?"
 )
+_MONTH_IN_LETTERS = re.compile(
+    r"(?i)(?<![a-z])(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}(?![a-z])"
+)
+_DASHED_MONTH = re.compile(r"(\d)-([A-Za-z]+)-")
+_HALF_OF_DAY = re.compile(r"(?i)(?<=\d)\s?([ap])\.?m\b\.?")
+_FOUR_DIGITS = re.compile(r"(?<!\d)\d{4}(?!\d)")
 _EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}")
 
 
@@ -66,7 +73,7 @@ def is_missing(value: Any) -> bool:
         return True
     if isinstance(value, str):
         return len(value) < 12 and value.strip().casefold() in _MISSING
-    return isinstance(value, float) and math.isnan(value)
+    return isinstance(value, float | Decimal) and math.isnan(value)
 
 
 def kind_of(value: Any) -> str:
@@ -75,7 +82,11 @@ def kind_of(value: Any) -> str:
     >>> kind_of([1]), kind_of(3), kind_of(None)
     ('a list', 'a number', 'null')
     """
-    for kind, words in ((bool, "a boolean"), (int | float, "a number"), (str, "a string")):
+    for kind, words in (
+        (bool, "a boolean"),
+        (int | float | Decimal, "a number"),
+        (str, "a string"),
+    ):
         if isinstance(value, kind):
             return words
     if isinstance(value, dict):
@@ -89,7 +100,10 @@ def text_value(value: Any, what: str) -> str:
         return value if value.isascii() and "\0" not in value else checked_text(value, what)
     if value is None:
         raise RowError(f"{what} is null", cure="give the row its text or leave the row out")
-    raise RowError(f"{what} is {kind_of(value)}, not a string", cure='write it in quotes, as "…"')
+    cure = 'write it in quotes, as "…"'
+    if isinstance(value, dict | list | tuple):
+        cure = "write the words themselves there, or name their own column with --text"
+    raise RowError(f"{what} is {kind_of(value)}, not a string", cure=cure)
 
 
 def name_value(value: Any, what: str) -> str | None:
@@ -104,10 +118,11 @@ def name_value(value: Any, what: str) -> str | None:
         return checked_text(value, what).strip()
     if isinstance(value, bool | int):
         return str(value)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float | Decimal) and value % 1 == 0:
         return str(int(value))
     raise RowError(
-        f"{what} is {kind_of(value)}, not a name", cure="write one string or whole number"
+        f"{what} is {kind_of(value)}, not a name",
+        cure="write one string or whole number, or name another column",
     )
 
 
@@ -180,8 +195,17 @@ def _time_of_text(text: str) -> datetime | None:
     match = _YEAR_FIRST.fullmatch(text) or _CHINESE_DATE.fullmatch(text)
     if match:
         return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
-    # "Wed, 01 May 2024 08:30:00 +0800": the only other common form that cannot be misread
-    return parsedate_to_datetime(text) if "," in text[:5] else None
+    # "Wed, 01 May 2024 08:30:00 +0800", "19 July 2020", "Jul 19, 2020 8:30 PM": none is misread
+    if not _MONTH_IN_LETTERS.search(text) or not _FOUR_DIGITS.search(text) or "CST" in text:
+        return None  # CST is six hours behind UTC in Chicago and eight ahead in China
+    half = _HALF_OF_DAY.search(text)
+    plain = _HALF_OF_DAY.sub("", _DASHED_MONTH.sub(r"\1 \2 ", text))
+    moment = parsedate_to_datetime(plain if ":" in plain else f"{plain} 00:00")
+    if half is None:
+        return moment
+    if not 1 <= moment.hour <= 12:
+        return None
+    return moment.replace(hour=moment.hour % 12 + 12 * (half[1] in "pP"))
 
 
 def feedback_value(value: Any, scale: Scale, what: str) -> float | None:

@@ -35,13 +35,13 @@ def read_rasa(file: LogFile, note: Note) -> Iterator[Row]:
     """
     left_out: Counter[str] = Counter()
     with file.open_text(note) as handle:
-        loader: Any = yaml.SafeLoader(handle)  # its event methods carry no types
         try:
+            loader: Any = yaml.SafeLoader(handle)  # its event methods carry no types
             yield from _items(loader, left_out)
         except (yaml.YAMLError, UnicodeError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{file.name}:{mark.line + 1}" if mark else file.name
-            problem = getattr(error, "problem", None) or str(error)
+            problem = getattr(error, "problem", None) or getattr(error, "reason", str(error))
             raise DataError(f"is not YAML: {problem}", where=where, cure="mend it") from error
         except _NoNluError as error:
             raise DataError(
@@ -49,8 +49,6 @@ def read_rasa(file: LogFile, note: Note) -> Iterator[Row]:
                 where=file.name,
                 cure="YAML is read as Rasa NLU training data; use JSONL or CSV for logs",
             ) from error
-        finally:
-            loader.dispose()
     if left_out:
         found = ", ".join(f"{n} {kind}" for kind, n in sorted(left_out.items()))
         note(f"rasa: no utterances, left out: {found}")
