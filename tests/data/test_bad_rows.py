@@ -263,3 +263,19 @@ def test_file_without_rows_says_so(tmp_path: Path, content: str, message: str) -
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         list(read(path))
+
+
+def test_role_of_a_person_is_advised_to_be_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    good = '{"messages": [{"role": "user", "content": "hi"}]}\n'
+    path.write_text(good * 9 + good.replace("user", "visitor"))
+    [bad] = rejects_of(path)
+    assert bad.cure == "map it with --roles visitor=user"
+
+
+def test_words_inside_an_object_are_not_advised_to_be_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "hi"}\n' * 9 + '{"text": {"body": "hi"}}\n')
+    [bad] = rejects_of(path)
+    assert bad.cause == "text is an object, not a string"
+    assert bad.cure == "write the words themselves there, or name their own column with --text"

@@ -9,7 +9,7 @@ import pytest
 from tailorbird.config import LabellingSettings
 from tailorbird.data import label
 from tailorbird.data.labelling import label_by_rules, label_from_file, load_rules
-from tailorbird.errors import ConfigError, DataError
+from tailorbird.errors import ConfigError, DataError, NoLabelsError
 from tailorbird.records import Interaction
 
 RULES = """
@@ -139,3 +139,17 @@ def test_settings_apply_the_file_first_and_rules_to_the_rest(tmp_path: Path) -> 
 def test_without_settings_rows_stay_as_they_are() -> None:
     rows = rows_of("a", ("b", "x"))
     assert label(rows, LabellingSettings()) == (rows, [])
+
+
+def test_labels_and_rules_that_reach_no_row_say_what_they_were_matched_with(tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels.csv", "id,label\n7,refund\n")
+    rules = write(tmp_path / "rules.toml", RULES)
+    with pytest.raises(NoLabelsError) as caught:
+        label(rows_of("bye"), LabellingSettings(labels=str(labels), rules=str(rules)))
+    for found in (
+        "none of 1 rows has a label: labels.csv: labels for 0 of 1 rows",
+        "1 of 1 labels fit no row: '7'",
+        "rules.toml: labels for 0 of 1 rows",
+        "label rows by their id, as 'r0', or text, as 'bye'",
+    ):
+        assert found in str(caught.value)

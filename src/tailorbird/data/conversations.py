@@ -27,6 +27,7 @@ _ROLES: dict[str, Role] = {
     "chatgpt": "assistant",
     "model": "assistant",
 }
+_PEOPLE = {"customer", "visitor", "client", "buyer", "guest", "caller", "用户", "客户", "顾客"}
 _TOOL_ROLES = {"tool", "function", "function_call", "observation"}
 
 
@@ -153,8 +154,12 @@ def _role(message: Mapping[str, Any], what: str, roles: Mapping[str, Role]) -> R
             return None
     raise RowError(
         f"role {name!r} is not one of system, user, assistant",
-        cure=f"map it with --roles {name}=assistant",
+        cure=f"map it with --roles {name}={_likely_role(name)}",
     )
+
+
+def _likely_role(name: Any) -> Role:
+    return "user" if str(name).casefold() in _PEOPLE else "assistant"
 
 
 def _content(message: Mapping[str, Any], what: str, role: Role) -> str | None:

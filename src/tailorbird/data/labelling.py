@@ -18,7 +18,7 @@ from tailorbird.data.files import LogFile
 from tailorbird.data.formats import FORMATS
 from tailorbird.data.normalizing import fix_unicode
 from tailorbird.data.values import name_value
-from tailorbird.errors import ConfigError, DataError, RowError
+from tailorbird.errors import ConfigError, DataError, NoLabelsError, RowError
 from tailorbird.records import Interaction
 from tailorbird.text import shorten
 
@@ -93,7 +93,8 @@ def label(
 ) -> tuple[list[Interaction], list[str]]:
     """Label by the settings' file first, then by its rules, and say what came of it.
 
-    Without either the rows stay as they are. See `label_from_file` and `label_by_rules`.
+    Without either the rows stay as they are. Raises NoLabelsError where they leave no row with a
+    label. See `label_from_file` and `label_by_rules`.
     """
     rows, told = list(interactions), list[str]()
     if settings.labels:
@@ -102,6 +103,11 @@ def label(
     if settings.rules:
         rows, report = label_by_rules(rows, load_rules(settings.rules))
         told += report.decisions
+    if told and rows and not any(row.label for row in rows):
+        raise NoLabelsError(
+            f"none of {len(rows):,} rows has a label: {'; '.join(told)}",
+            cure=f"label rows by their id, as {rows[0].id!r}, or text, as {rows[0].text[:40]!r}",
+        )
     return rows, told
 
 
@@ -122,7 +128,9 @@ def load_rules(path: str | Path) -> Rules:
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        raise ConfigError(
+            f"cannot be read ({error.strerror})", where=str(path), cure="check --rules"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not TOML: {error}", where=name) from error
     rules = table.get("rule")
