@@ -23,14 +23,22 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Tailorbird 缝叶莺: logs → tune → test → bundle → serve."""
-    if show:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def version(
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Tailorbird 缝叶莺: logs → tune → test → bundle → serve."""
 
 
 _MAIN = "The main job"
