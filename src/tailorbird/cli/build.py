@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from tailorbird.cli import options
-from tailorbird.cli.display import SCREEN, Display, print_json, stop_on_interrupt
+from tailorbird.cli.display import SCREEN, Audience, Display, print_json, stop_on_interrupt
 
 
 def build(
@@ -32,6 +33,7 @@ def build(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest run (or --run NAME).")
     ] = False,
+    track: options.Track = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Read, clean, split, tune, evaluate and bundle LOGS; the new bundle goes live.
@@ -68,8 +70,9 @@ def build(
         else:
             current = api.start_run(logs, space, settings, run)
             display.say(f"run {current.name} in {space.path}")
-        bundle = api.build(logs, space, settings, run=current, listener=display, stop=stop)
-        display.close()
+        with closing(Audience(display)) as audience:
+            audience.track(track, current)
+            bundle = api.build(logs, space, settings, run=current, listener=audience, stop=stop)
         if bundle is None:
             again = options.command("build --resume", logs, workspace=workspace)
             SCREEN.print(f"stopped; go on with: {again}", markup=False)

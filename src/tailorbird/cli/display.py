@@ -87,6 +87,42 @@ class Display:
         self._task = self._progress.add_task("tune", total=None, facts="")
 
 
+class Audience:
+    """Several listeners as one; what keeps something is closed, and said where it is."""
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.trackers: list[Any] = []
+
+    def track(self, kinds: list[str] | None, run: Any) -> None:
+        """Let each tracker of *kinds* (see ``tailorbird.connectors``) hear of the *run*."""
+        from tailorbird.connectors import open_tracker
+
+        self.trackers += [open_tracker(kind, run.path, run.name) for kind in kinds or ()]
+        for tracker in self.trackers:
+            self.display.say(tracker.place)
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        for listener in (self.display, *self.trackers):
+            listener.stage(name)
+
+    def say(self, sentence: str) -> None:
+        """A decision was taken."""
+        for listener in (self.display, *self.trackers):
+            listener.say(sentence)
+
+    def step(self, report: StepReport) -> None:
+        """The tuning run moved on."""
+        for listener in (self.display, *self.trackers):
+            listener.step(report)
+
+    def close(self) -> None:
+        """Everybody has heard everything."""
+        for listener in (self.display, *self.trackers):
+            listener.close()
+
+
 @contextmanager
 def stop_on_interrupt(display: Display) -> Iterator[Callable[[], bool]]:
     """Ctrl-C (or SIGTERM) while tuning: finish the step, keep the state; twice: stop at once.

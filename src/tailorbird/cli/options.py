@@ -35,6 +35,10 @@ ApiKey = Annotated[
         help="Key that clients send; needed where others than this machine can connect.",
     ),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="Draw the curves elsewhere too: tensorboard; repeat for more."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Logs = Annotated[
     str, typer.Argument(help="File, folder or database URL with the logs.", metavar="LOGS")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tailorbird.cli import options
-from tailorbird.cli.display import SCREEN, Display, print_json, stop_on_interrupt
+from tailorbird.cli.display import SCREEN, Audience, Display, print_json, stop_on_interrupt
 from tailorbird.config import Settings, load_settings
 
 
@@ -98,6 +98,7 @@ def tune(
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
     ] = 60.0,
+    track: options.Track = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Tune a pretrained model on the run's training examples."""
@@ -105,19 +106,20 @@ def tune(
 
     given = options.overrides(set_, model_backbone=backbone)
     with _stage(workspace, run, given, as_json) as at, stop_on_interrupt(at.display) as stop:
-        at.display.stage("tune")
-        reports = api.tune(
-            at.run,
-            at.space,
-            at.settings,
-            say=at.display.say,
-            stop=stop,
-            resume=resume,
-            checkpoint_every_s=checkpoint_every,
-        )
-        for report in reports:
-            at.display.step(report)
-        at.display.close()
+        with closing(Audience(at.display)) as audience:
+            audience.stage("tune")
+            audience.track(track, at.run)
+            reports = api.tune(
+                at.run,
+                at.space,
+                at.settings,
+                say=audience.say,
+                stop=stop,
+                resume=resume,
+                checkpoint_every_s=checkpoint_every,
+            )
+            for report in reports:
+                audience.step(report)
         if not api.done(at.run, "tune"):
             at.run.set_status("interrupted", "stopped while tuning")
             again = options.command("tune --resume --run", at.run.name, workspace=workspace)

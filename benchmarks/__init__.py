@@ -1,0 +1,1 @@
+"""Figures that anybody can run again: one file each, see README.md."""
