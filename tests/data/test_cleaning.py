@@ -46,6 +46,12 @@ def test_what_was_dropped_and_changed_is_told_step_by_step() -> None:
     )
 
 
+def test_labels_that_join_other_labels_are_named() -> None:
+    rows = [row(f"row {n}", label) for n, label in enumerate(["a", "b", "a, b", "a|b", "a/c"])]
+    [told] = clean(rows).report.decisions
+    assert told.startswith("2 labels join others ('a, b', 'a|b'); a row has one label")
+
+
 def test_every_step_counts_its_rows_and_shows_before_and_after() -> None:
     cleaned = clean([row("<b>hello</b> there"), row("ＡＢＣ"), row("fine"), row("")])
     assert step_of(cleaned, "markup") == CleaningStep(

@@ -424,6 +424,15 @@ def test_password_of_a_database_stays_out_of_messages() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_conversation_of_another_form_is_told_the_form_that_is_read(tmp_path: Path) -> None:
+    row = {"dialogue_id": 1, "turns": [{"speaker": "USER", "utterance": "hi"}]}
+    path = write(tmp_path / "a.jsonl", json.dumps(row))
+    with pytest.raises(
+        DataError, match=r"if 'turns' is a conversation, write it as \"messages\": "
+    ):
+        rows_of(path)
+
+
 def test_pickled_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.array(["a", None], dtype=object), allow_pickle=True)

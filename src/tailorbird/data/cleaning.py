@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,7 @@ _DEFAULTS = CleaningSettings()
 
 N_EXAMPLES = 3
 _SHOWN_CHARS = 160
+_JOINED = re.compile(r"\s*[,;|/+、，；]\s*")
 _COLUMNS = ("label", "user", "time", "reply", "feedback")
 
 
@@ -273,6 +275,14 @@ class _Work:
             self.decisions.append(
                 f"{n_given:,} rows of given validation and test splits: none dropped "
                 f"({self.n_kept_given:,} are empty or repeat another)"
+            )
+        labels = {row.label for row in rows if row.label}
+        mixed = sorted(label for label in labels if {label} != set(_JOINED.split(label)) <= labels)
+        if mixed:
+            some = ", ".join(map(repr, mixed[:N_EXAMPLES]))
+            self.decisions.append(
+                f"{len(mixed):,} labels join others ({some}); a row has one label, so each is "
+                "learned as one of its own: keep the foremost label of such rows"
             )
         spellings: dict[str, set[str]] = {}
         for row in rows:

@@ -142,7 +142,7 @@ def find_columns(
         if guess := _guess(field, free, name):
             found[field] = guess
     if "text" not in found and not is_conversation:
-        raise _no_text(columns, name)
+        raise _no_text(columns, name, rows)
     scale = _drop_misguesses(found, rows, settings, note)
     for field, column in found.items():
         if field != "id" and not (field in _OPTIONS and getattr(settings, field)):
@@ -198,12 +198,22 @@ def _listed(columns: list[str]) -> str:
     return ", ".join(map(repr, columns[:20])) + more if columns else "no columns"
 
 
-def _no_text(columns: list[str], name: str) -> DataError:
+def _no_text(columns: list[str], name: str, rows: Sequence[Mapping[str, Any]]) -> DataError:
+    cure = "name it with --text COLUMN (a CSV file needs a first line with the column names)"
+    if turns := next((c for c in columns if any(_is_turns(row.get(c)) for row in rows)), ""):
+        cure = (
+            f"if {turns!r} is a conversation, write it as "
+            '"messages": [{"role": "user", "content": "…"}, …]'
+        )
     return DataError(
         f"no column looks like the person's words; it has {_listed(columns)}",
         where=name,
-        cure="name it with --text COLUMN (a CSV file needs a first line with the column names)",
+        cure=cure,
     )
+
+
+def _is_turns(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict | list)
 
 
 def _drop_misguesses(
