@@ -93,9 +93,9 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Waits for something to happen, a minute at most."""
+    """Waits for something to happen, three minutes at most."""
 
-    def wait(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait(condition: Callable[[], bool], timeout_s: float = 180.0) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline_s, "it did not happen in time"

@@ -116,7 +116,7 @@ def test_ctrl_c_while_tuning_says_how_to_go_on_and_that_goes_on(
     build = start(*words(logs, tiny, tmp_path))
     until(tunes(tmp_path, 30))
     build.send_signal(signal.SIGINT)
-    out, errors = build.communicate(timeout=60)
+    out, errors = build.communicate(timeout=180)
     assert (build.returncode, out) == (130, "")
     assert "Traceback" not in errors
     assert "stopping after this step; press Ctrl-C again to stop at once" in errors

@@ -38,7 +38,7 @@ def address_of(server: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 def get(url: str | urllib.request.Request) -> str:
-    with urllib.request.urlopen(url, timeout=30) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         assert response.status == 200
         return str(response.read().decode())
 
@@ -65,7 +65,7 @@ def ask(address: str, *texts: str) -> dict[str, Any]:
 
 def ends_in_order(server: subprocess.Popen[str]) -> None:
     server.send_signal(signal.SIGTERM)
-    _, errors = server.communicate(timeout=60)
+    _, errors = server.communicate(timeout=180)
     assert errors.endswith("stopped\n")
     assert "Traceback" not in errors
     assert server.returncode == 0
@@ -75,7 +75,7 @@ def test_from_a_log_to_answers_over_http(
     logs: Path, tiny: Path, start: Start, until: Until, tmp_path: Path
 ) -> None:
     build = start("build", logs, "-w", tmp_path, "--backbone", tiny, "--json")
-    out, errors = build.communicate(timeout=120)
+    out, errors = build.communicate(timeout=300)
     assert (build.returncode, errors) == (0, "")
     built = json.loads(out)
     assert built["accuracy"] >= 0.7
@@ -133,7 +133,7 @@ def a_changed_byte_is_refused(workspace: Path, bundle: str, start: Start) -> Non
     weights.write_bytes(damaged)
 
     command = start("serve", "-w", workspace, "--port", "0")
-    out, errors = command.communicate(timeout=60)
+    out, errors = command.communicate(timeout=180)
     assert (command.returncode, out) == (1, "")
     (sentence,) = errors.splitlines()
     assert sentence.startswith(f"error: {weights}: was altered: its sha256 differs")
