@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tailorbird import api
+from tailorbird import api, runs
 from tailorbird.bundle import Bundle
 from tailorbird.config import (
     EvaluationSettings,
@@ -124,12 +124,12 @@ def test_a_build_goes_through_every_stage_and_its_bundle_is_live(
     built: tuple[Workspace, Bundle, Listener],
 ) -> None:
     workspace, bundle, heard = built
-    assert tuple(heard.stages) == api.STAGES
+    assert tuple(heard.stages) == runs.STAGES
     assert heard.said[-1] == f"bundle: {bundle.id} is live"
     assert [report.step for report in heard.steps if report.event == "validation"] == [8, 16]
     run = workspace.run()
     assert run.status == "done"
-    assert all(api.done(run, stage) for stage in api.STAGES)
+    assert all(runs.done(run, stage) for stage in runs.STAGES)
     assert not (run.path / api.CHECKPOINT).exists()
     assert api.current_bundle(workspace).id == bundle.id
     (row,) = api.list_deployments(workspace)
@@ -138,7 +138,7 @@ def test_a_build_goes_through_every_stage_and_its_bundle_is_live(
         "live",
         f"built by run {run.name}",
     )
-    (listed,) = api.list_runs(workspace)
+    (listed,) = runs.list_runs(workspace)
     assert (listed["run"], listed["status"], listed["note"]) == (run.name, "done", "")
     (prediction,) = bundle.predict(["我的包裹abcdefg还没到"])
     assert prediction.intent in PHRASES
@@ -150,10 +150,10 @@ def test_the_run_remembers_settings_and_decisions(
 ) -> None:
     workspace, bundle, heard = built
     run = workspace.run()
-    assert api.run_settings(run) == settings
+    assert runs.run_settings(run) == settings
     assert set(bundle.report["decisions"]) <= set(heard.said)
     assert any(sentence.startswith("batch size: 8 (") for sentence in bundle.report["decisions"])
-    assert bundle.report["run"]["fingerprint"] == api.fingerprint(str(run.source), settings)
+    assert bundle.report["run"]["fingerprint"] == runs.fingerprint(str(run.source), settings)
 
 
 def test_the_fingerprint_is_of_logs_and_settings_but_not_of_serving(
@@ -161,13 +161,13 @@ def test_the_fingerprint_is_of_logs_and_settings_but_not_of_serving(
 ) -> None:
     copy = tmp_path / logs.name
     copy.write_bytes(logs.read_bytes())
-    mark = api.fingerprint(str(logs), settings)
-    assert api.fingerprint(str(copy), settings) == mark
-    assert api.fingerprint(str(logs), replace(settings, serving=ServingSettings(port=1))) == mark
-    assert api.fingerprint(str(logs), replace(settings, split=SplitSettings(seed=1))) != mark
+    mark = runs.fingerprint(str(logs), settings)
+    assert runs.fingerprint(str(copy), settings) == mark
+    assert runs.fingerprint(str(logs), replace(settings, serving=ServingSettings(port=1))) == mark
+    assert runs.fingerprint(str(logs), replace(settings, split=SplitSettings(seed=1))) != mark
     copy.write_bytes(logs.read_bytes() + b"hello,size,\n")
-    assert api.fingerprint(str(copy), settings) != mark
-    assert api.fingerprint("postgresql://somewhere/chats", settings) == ""
+    assert runs.fingerprint(str(copy), settings) != mark
+    assert runs.fingerprint("postgresql://somewhere/chats", settings) == ""
 
 
 def test_the_fingerprint_is_of_every_file_of_a_folder_and_of_the_labels(tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_the_fingerprint_is_of_every_file_of_a_folder_and_of_the_labels(tmp_path
     labels = tmp_path / "labels.csv"
     labels.write_text("text,label\nhello,greeting\n")
     settings = Settings(labelling=LabellingSettings(labels=str(labels)))
-    marks = [api.fingerprint(str(tmp_path / "logs"), settings)]
+    marks = [runs.fingerprint(str(tmp_path / "logs"), settings)]
     (tmp_path / "logs" / "b.csv").write_text("text\nbye\n")
-    marks.append(api.fingerprint(str(tmp_path / "logs"), settings))
+    marks.append(runs.fingerprint(str(tmp_path / "logs"), settings))
     labels.write_text("text,label\nhello,farewell\n")
-    marks.append(api.fingerprint(str(tmp_path / "logs"), settings))
+    marks.append(runs.fingerprint(str(tmp_path / "logs"), settings))
     assert len(set(marks)) == 3
 
 
@@ -191,7 +191,7 @@ def test_a_missing_file_of_labels_stops_a_build_before_its_run(
     wanted = {key: str(tmp_path / "nowhere.csv")}
     with pytest.raises(ConfigError, match=rf"no such file; check --{key}"):
         api.build(str(logs), workspace, Settings(labelling=LabellingSettings(**wanted)))
-    assert api.list_runs(workspace) == []
+    assert runs.list_runs(workspace) == []
 
 
 def test_what_is_live_is_known_by_its_logs_and_settings(
@@ -206,15 +206,15 @@ def test_what_is_live_is_known_by_its_logs_and_settings(
     longer = tmp_path / logs.name
     longer.write_bytes(logs.read_bytes() + b"hello,size,\n")
     assert api.is_live(workspace, str(longer), settings) == ""
-    assert api.unfinished_run(workspace, str(logs), settings) is None
+    assert runs.unfinished_run(workspace, str(logs), settings) is None
 
 
 def test_in_an_empty_workspace_nothing_is_live_or_unfinished(
     logs: Path, settings: Settings, workspace: Workspace
 ) -> None:
     assert api.is_live(workspace, str(logs), settings) == ""
-    assert api.unfinished_run(workspace, str(logs), settings) is None
-    assert api.list_runs(workspace) == []
+    assert runs.unfinished_run(workspace, str(logs), settings) is None
+    assert runs.list_runs(workspace) == []
     assert api.list_deployments(workspace) == []
     with pytest.raises(StoreError, match=r"no bundle is live yet; tailorbird build LOGS"):
         api.current_bundle(workspace)
@@ -234,9 +234,9 @@ def test_a_failed_build_says_so_leaves_the_live_bundle_and_goes_on_where_it_was(
     assert (run.status, run.row().note) == ("failed", "fire")
     assert api.current_bundle(workspace).id == first.id
 
-    unfinished = api.unfinished_run(workspace, str(logs), other)
+    unfinished = runs.unfinished_run(workspace, str(logs), other)
     assert unfinished == run
-    assert api.unfinished_run(workspace, str(logs), settings) is None
+    assert runs.unfinished_run(workspace, str(logs), settings) is None
     heard = Listener()
     second = api.build(str(logs), workspace, other, run=unfinished, listener=heard)
     assert heard.stages == ["evaluate", "bundle"]
@@ -260,7 +260,7 @@ def test_a_build_stopped_anywhere_goes_on_to_the_same_model_and_curve(
     assert api.build(str(logs), workspace, settings, stop=stop) is None
     run = workspace.run()
     assert (run.status, run.row().note) == ("interrupted", "stopped while tuning")
-    assert not api.done(run, "tune")
+    assert not runs.done(run, "tune")
 
     heard = Listener()
     assert api.build(str(logs), workspace, settings, run=run, listener=heard) is not None
@@ -305,7 +305,7 @@ def test_ctrl_c_in_any_stage_leaves_an_interrupted_run(
         api.build(str(logs), workspace, settings, listener=Listener("split", KeyboardInterrupt()))
     run = workspace.run()
     assert run.status == "interrupted"
-    assert (api.done(run, "clean"), api.done(run, "split")) == (True, False)
+    assert (runs.done(run, "clean"), runs.done(run, "split")) == (True, False)
 
 
 def test_a_build_that_fails_after_its_look_at_the_test_split_needs_no_second_look(
@@ -323,7 +323,7 @@ def test_a_build_that_fails_after_its_look_at_the_test_split_needs_no_second_loo
 def test_a_full_disk_fails_the_stage_and_the_run_goes_on_once_there_is_space(
     logs: Path, settings: Settings, workspace: Workspace
 ) -> None:
-    run = api.start_run(str(logs), workspace, settings)
+    run = runs.start_run(str(logs), workspace, settings)
     (run.path / "examples.jsonl").symlink_to(FULL_DISK)
     with pytest.raises(OSError, match="No space left"):
         api.build(str(logs), workspace, settings, run=run)
@@ -343,7 +343,7 @@ def test_a_repeated_stage_makes_the_later_ones_undone(
     api.build(str(logs), workspace, settings)
     run = workspace.run()
     assert list(api.tune(run, workspace, settings, stop=lambda: True))
-    assert [stage for stage in api.STAGES if api.done(run, stage)] == ["read", "clean", "split"]
+    assert [stage for stage in runs.STAGES if runs.done(run, stage)] == ["read", "clean", "split"]
     for _ in api.tune(run, workspace, settings, resume=True):
         pass
     with pytest.raises(DataError, match="pass --again to look again"):
@@ -352,30 +352,30 @@ def test_a_repeated_stage_makes_the_later_ones_undone(
     assert len(report["test_openings"]) == 2
 
     api.clean(run, settings)
-    assert [stage for stage in api.STAGES if api.done(run, stage)] == ["read", "clean"]
+    assert [stage for stage in runs.STAGES if runs.done(run, stage)] == ["read", "clean"]
 
 
 def test_a_run_whose_settings_changed_on_the_way_is_of_no_settings(
     logs: Path, settings: Settings, workspace: Workspace
 ) -> None:
-    run = api.start_run(str(logs), workspace, settings)
-    assert api.change_settings(run, []) == settings
-    assert api.unfinished_run(workspace, str(logs), settings) == run
-    changed = api.change_settings(run, ["tuning.seed=7"])
+    run = runs.start_run(str(logs), workspace, settings)
+    assert runs.change_settings(run, []) == settings
+    assert runs.unfinished_run(workspace, str(logs), settings) == run
+    changed = runs.change_settings(run, ["tuning.seed=7"])
     assert changed.tuning.seed == 7
-    assert api.run_settings(run) == changed
-    assert api.unfinished_run(workspace, str(logs), settings) is None
-    assert api.unfinished_run(workspace, str(logs), changed) is None
+    assert runs.run_settings(run) == changed
+    assert runs.unfinished_run(workspace, str(logs), settings) is None
+    assert runs.unfinished_run(workspace, str(logs), changed) is None
 
 
 def test_a_run_of_other_logs_is_not_gone_on_with(
     logs: Path, settings: Settings, workspace: Workspace, tmp_path: Path
 ) -> None:
-    run = api.start_run(str(logs), workspace, settings)
+    run = runs.start_run(str(logs), workspace, settings)
     moved = tmp_path / logs.name
     moved.write_bytes(logs.read_bytes())
-    api.check_source(run, str(logs))
-    api.check_source(run, str(moved))
+    runs.check_source(run, str(logs))
+    runs.check_source(run, str(moved))
     moved.write_bytes(b"text,intent\nhello,greeting\n")
     with pytest.raises(StoreError, match="name another with --run"):
-        api.check_source(run, str(moved))
+        runs.check_source(run, str(moved))

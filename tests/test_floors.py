@@ -21,6 +21,7 @@ FLOORS = {
     "metrics": 1,
     "hardware": 1,
     "modeling": 1,
+    "runs": 2,
     "tuning": 2,
     "evaluation": 3,
     "compression": 4,

@@ -11,28 +11,34 @@ a stage can be repeated, and a killed build goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import select
-
-from tailorbird import __version__, data
+from tailorbird import data
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, registry, write_bundle
 from tailorbird.bundle import templates as answers
-from tailorbird.config import Settings, override_settings, settings_from
+from tailorbird.config import Settings
 from tailorbird.data import load_interactions, write_interactions
-from tailorbird.errors import ConfigError, StoreError
+from tailorbird.errors import StoreError, TooManyRejectsError
 from tailorbird.records import SPLITS, Example, StepReport
-from tailorbird.store import Run, RunRow, Workspace
+from tailorbird.runs import (
+    CHECKPOINT,
+    CURVE,
+    begin,
+    cut_curve,
+    done,
+    fingerprint,
+    load_curve,
+    load_examples,
+    start_run,
+)
+from tailorbird.store import Run, Workspace
 
 Say = Callable[[str], None]
-STAGES = ("read", "clean", "split", "tune", "evaluate", "bundle")
-CHECKPOINT = "checkpoint.safetensors"
 
 
 class Listener(Protocol):
@@ -114,110 +120,25 @@ def build(
     return made
 
 
-def start_run(source: str, workspace: Workspace, settings: Settings, name: str = "") -> Run:
-    """A new run in the workspace that remembers its logs and settings.
-
-    Raises ConfigError where a file that the settings name is not there.
-    """
-    depends_on = fingerprint(source, settings)
-    run = workspace.new_run(str(source), name)
-    run.write_json("settings.json", settings.to_json())
-    run.write_json(
-        "run.json",
-        {
-            "name": run.name,
-            "created": run.created.isoformat(),
-            "version": __version__,
-            "seed": settings.tuning.seed,
-            "source": str(source),
-            "fingerprint": depends_on,
-        },
-    )
-    return run
-
-
-def done(run: Run, stage: str) -> bool:
-    """Whether *stage* of the run has left its files; see STAGES."""
-    return (run.path / f"{stage}.json").is_file()
-
-
-def _begin(run: Run, stage: str, *, keep_checkpoint: bool = False) -> None:
-    """What *stage* and those after it left is not what the run stands for any more."""
-    first = STAGES.index(stage)
-    for name in STAGES[first:]:
-        (run.path / f"{name}.json").unlink(missing_ok=True)
-    if first <= STAGES.index("tune") and not keep_checkpoint:
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
-
-
-def run_settings(run: Run) -> Settings:
-    """The settings that the run was started with."""
-    return settings_from(run.read_json("settings.json"), where=str(run.path / "settings.json"))
-
-
-def check_source(run: Run, source: str) -> None:
-    """Raise StoreError where the run is of other logs than *source*, moved or not."""
-    is_path_same = Path(run.source).expanduser().resolve() == Path(source).expanduser().resolve()
-    wanted = run.read_json("run.json")["fingerprint"]
-    if not is_path_same and not (wanted and fingerprint(source, run_settings(run)) == wanted):
-        raise StoreError(
-            f"run {run.name} is of {run.source}, not of {source}",
-            where=str(run.path),
-            cure="name another with --run, or begin a new one without --resume",
-        )
-
-
-def change_settings(run: Run, overrides: Sequence[str]) -> Settings:
-    """The run's settings with ``section.key=value`` *overrides*, which the run then remembers.
-
-    A run whose settings changed on the way has no fingerprint: no one set of settings made it.
-    """
-    before = run_settings(run)
-    settings = override_settings(before, overrides)
-    if settings != before:
-        run.write_json("settings.json", settings.to_json())
-        run.write_json("run.json", run.read_json("run.json") | {"fingerprint": ""})
-    return settings
-
-
-def fingerprint(source: str, settings: Settings) -> str:
-    """What a build depends on, as a hash: the bytes of the logs, the settings, the version.
-
-    Logs that are not files (a database, say) have none: the result is empty. Raises ConfigError
-    where a file of labels or rules is not there.
-    """
-    extra = {key: Path(value) for key, value in asdict(settings.labelling).items() if value}
-    for key, file in extra.items():
-        if not file.is_file():
-            raise ConfigError(
-                f"labelling.{key}: no such file", where=str(file), cure=f"check --{key}"
-            )
-    path = Path(source).expanduser()
-    if not path.exists():
-        return ""
-    digest = hashlib.sha256(__version__.encode())
-    stages = {key: value for key, value in settings.to_json().items() if key != "serving"}
-    digest.update(json.dumps(stages, sort_keys=True).encode())
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in [*files, *extra.values()]:
-        digest.update(file.name.encode())
-        with file.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
-
-
 def read(source: str, run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """Logs → ``interactions.jsonl``, ``rejects.jsonl`` and ``read.json`` of the run."""
-    _begin(run, "read")
+    begin(run, "read")
     with (run.path / "rejects.jsonl").open("w", encoding="utf-8") as rejects:
 
         def keep(reject: Any) -> None:
             rejects.write(json.dumps(reject.to_json(), ensure_ascii=False) + "\n")
 
         reading = data.read(source, settings.reading, on_reject=keep)
-        n_written = write_interactions(run.path / "interactions.jsonl", reading)
-    for decision in reading.decisions:
-        say(decision)
+        try:
+            n_written = write_interactions(run.path / "interactions.jsonl", reading)
+        except TooManyRejectsError as error:
+            kept = f"each is in {rejects.name} with cause and cure"
+            raise TooManyRejectsError(
+                error.what, where=error.where, cure="; ".join(filter(None, (error.cure, kept)))
+            ) from error
+        finally:
+            for decision in reading.decisions:
+                say(decision)
     summary = {
         "n_rows": reading.n_rows,
         "n_read": reading.n_read,
@@ -236,7 +157,7 @@ def read(source: str, run: Run, settings: Settings, *, say: Say = lambda _: None
 
 def clean(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """``interactions.jsonl`` → ``clean.jsonl`` and ``clean.json``."""
-    _begin(run, "clean")
+    begin(run, "clean")
     cleaned = data.clean(load_interactions(run.path / "interactions.jsonl"), settings.cleaning)
     write_interactions(run.path / "clean.jsonl", cleaned.interactions)
     for decision in cleaned.report.decisions:
@@ -248,7 +169,7 @@ def clean(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[st
 
 def split(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
     """``clean.jsonl`` → ``examples.jsonl`` (labelled and divided) and ``split.json``."""
-    _begin(run, "split")
+    begin(run, "split")
     interactions, labelling = data.label(
         list(load_interactions(run.path / "clean.jsonl")), settings.labelling
     )
@@ -264,16 +185,6 @@ def split(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[st
     summary = splits.report.to_json() | {"labels": list(splits.labels), "decisions": decisions}
     run.write_json("split.json", summary)
     return summary
-
-
-def load_examples(run: Run) -> dict[str, list[Example]]:
-    """The examples of each split, as `split` left them."""
-    splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    with (run.path / "examples.jsonl").open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            splits[row.pop("split")].append(Example(**row))
-    return splits
 
 
 def tune(
@@ -295,8 +206,8 @@ def tune(
     from tailorbird import tuning
     from tailorbird.modeling import save_classifier
 
-    checkpoint, curve = run.path / CHECKPOINT, run.path / "metrics.jsonl"
-    _begin(run, "tune", keep_checkpoint=resume)
+    checkpoint, curve = run.path / CHECKPOINT, run.path / CURVE
+    begin(run, "tune", keep_checkpoint=resume)
     saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
     splits = load_examples(run)
     backbone, model = _untuned(splits, workspace, settings, say)
@@ -317,11 +228,11 @@ def tune(
     if saved:
         state.restore(*saved)
         say(f"resumed: step {state.step} of run {run.name}")
-        _cut_curve(curve, state.step, state.validated_step)
+        cut_curve(run, state.step, state.validated_step)
     else:
         curve.unlink(missing_ok=True)
         if settings.model.init_head == "features":
-            say(_start_head(model, train))
+            say(state.start_head(train))
     saved_s = time.monotonic()
     with curve.open("a", encoding="utf-8") as log:
         for report in tuning.tune(state, train, validation):
@@ -383,26 +294,6 @@ def _untuned(
     return backbone, model
 
 
-def _start_head(model: Any, train: Any, *, n_rows: int = 2000) -> str:
-    """Give the head its first weights from pretrained features of up to *n_rows* rows."""
-    import torch
-
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:n_rows]
-    rows = sorted(order.tolist())
-    model.head.start_from_features(model.features(train.tokens.subset(rows)), train.targets[rows])
-    return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
-
-
-def _cut_curve(curve: Path, step: int, validated_step: int) -> None:
-    """Drop what was logged after the checkpoint; that is about to be done again."""
-    last = {"step": step, "validation": validated_step, "stop": -1}
-    if curve.is_file():
-        lines = curve.read_text(encoding="utf-8").splitlines(keepends=True)
-        rows = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
-        kept = [line for line, row in rows if row["step"] <= last.get(row["event"], step)]
-        curve.write_text("".join(kept), encoding="utf-8")
-
-
 def evaluate(
     run: Run, settings: Settings, *, say: Say = lambda _: None, again: bool = False
 ) -> dict[str, Any]:
@@ -428,7 +319,7 @@ def evaluate(
     report: dict[str, Any] = {
         "run": run.read_json("run.json"),
         "data": {name: run.read_json(f"{name}.json") for name in ("read", "clean", "split")},
-        "tuning": run.read_json("tune.json") | {"curve": _curve(run)},
+        "tuning": run.read_json("tune.json") | {"curve": load_curve(run)},
         "calibration": calibration.to_json(),
         "validation": evaluation.evaluate(
             "validation", logits, targets, model.labels, **measure
@@ -461,7 +352,7 @@ def evaluate(
             model.labels,
             temperature=calibration.temperature,
         )
-        _begin(run, "evaluate")
+        begin(run, "evaluate")
         evaluation.write_report(run.path, report)
         run.write_json(
             "evaluate.json",
@@ -473,11 +364,6 @@ def evaluate(
         f"macro-F1 {test.macro_f1.value:.3f}, {test.n_rows:,} rows"
     )
     return report
-
-
-def _curve(run: Run) -> list[dict[str, Any]]:
-    lines = (run.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def bundle(
@@ -573,24 +459,3 @@ def is_live(workspace: Workspace, source: str, settings: Settings) -> str:
     report = json.loads((workspace.bundles_path / record.id / "report.json").read_text("utf-8"))
     wanted = fingerprint(source, settings)
     return record.id if wanted and report["run"].get("fingerprint") == wanted else ""
-
-
-def unfinished_run(workspace: Workspace, source: str, settings: Settings) -> Run | None:
-    """The latest run, if it is of these very logs and settings and has not been finished."""
-    try:
-        run = workspace.run()
-        facts = run.read_json("run.json")
-    except StoreError:
-        return None
-    is_same = facts["fingerprint"] and facts["fingerprint"] == fingerprint(source, settings)
-    return run if is_same and run.status != "done" else None
-
-
-def list_runs(workspace: Workspace) -> list[dict[str, str]]:
-    """Every run, newest first."""
-    with workspace.sessions() as session:
-        rows = session.scalars(select(RunRow).order_by(RunRow.created.desc())).all()
-    return [
-        {"run": row.name, "status": row.status, "source": row.source, "note": row.note or ""}
-        for row in rows
-    ]

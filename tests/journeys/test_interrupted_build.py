@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tailorbird import api, tuning
+from tailorbird import api, runs, tuning
 from tailorbird.cli import app
 from tailorbird.modeling import load_classifier
 from tailorbird.store import Run
@@ -53,7 +53,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 def validation_logits(run: Run) -> Any:
     model = load_classifier(run.path / "model")
-    examples = tuning.encode_examples(model, api.load_examples(run)["validation"])
+    examples = tuning.encode_examples(model, runs.load_examples(run)["validation"])
     return model.logits(examples.tokens).numpy()
 
 
@@ -79,7 +79,7 @@ def is_the_same(workspace: Path, uninterrupted: Path) -> None:
         assert curve(run.path) == curve(uninterrupted)
         live = api.current_bundle(space)
         logits = validation_logits(run)
-        validation = api.load_examples(run)["validation"]
+        validation = runs.load_examples(run)["validation"]
         served = live.classifier.logits([example.text for example in validation])
         assert np.abs(np.asarray(served) - logits).max() < 1e-5
         report = json.loads((uninterrupted / "report.json").read_text("utf-8"))
@@ -97,7 +97,7 @@ def test_a_killed_build_goes_on_to_the_very_same_model(
     assert build.returncode == -signal.SIGKILL
     with api.open_workspace(tmp_path) as space:
         run = space.run()
-        assert not api.done(run, "tune")
+        assert not runs.done(run, "tune")
         assert run.status == "running"  # nobody was left to say otherwise
     n_killed_at = max(row["step"] for row in curve(run.path))
 

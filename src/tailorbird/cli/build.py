@@ -40,7 +40,7 @@ def build(
 
     Example: tailorbird build examples/logs/shop.jsonl
     """
-    from tailorbird import api
+    from tailorbird import api, runs
     from tailorbird.config import load_settings
 
     display = Display(quiet=as_json)
@@ -64,11 +64,11 @@ def build(
     with api.open_workspace(workspace) as space, stop_on_interrupt(display) as stop:
         if resume:
             current = space.run(run)
-            api.check_source(current, logs)
-            settings = api.run_settings(current)
+            runs.check_source(current, logs)
+            settings = runs.run_settings(current)
             display.say(f"resuming run {current.name} with its own settings")
         else:
-            current = api.start_run(logs, space, settings, run)
+            current = runs.start_run(logs, space, settings, run)
             display.say(f"run {current.name} in {space.path}")
         with closing(Audience(display)) as audience:
             audience.track(track, current)

@@ -32,7 +32,7 @@ def read(
     as_json: options.AsJson = False,
 ) -> None:
     """Read LOGS into a new run: interactions.jsonl and rejects.jsonl."""
-    from tailorbird import api
+    from tailorbird import api, runs
 
     settings = load_settings(
         config,
@@ -49,7 +49,7 @@ def read(
     )
     display = Display(quiet=as_json)
     with api.open_workspace(workspace) as space:
-        started = api.start_run(logs, space, settings, run)
+        started = runs.start_run(logs, space, settings, run)
         summary = api.read(logs, started, settings, say=display.say)
         _finish(started, summary, "clean", as_json)
 
@@ -102,7 +102,7 @@ def tune(
     as_json: options.AsJson = False,
 ) -> None:
     """Tune a pretrained model on the run's training examples."""
-    from tailorbird import api
+    from tailorbird import api, runs
 
     given = options.overrides(set_, model_backbone=backbone)
     with _stage(workspace, run, given, as_json) as at, stop_on_interrupt(at.display) as stop:
@@ -120,7 +120,7 @@ def tune(
             )
             for report in reports:
                 audience.step(report)
-        if not api.done(at.run, "tune"):
+        if not runs.done(at.run, "tune"):
             at.run.set_status("interrupted", "stopped while tuning")
             again = options.command("tune --resume --run", at.run.name, workspace=workspace)
             SCREEN.print(f"stopped; go on with: {again}", markup=False)
@@ -184,11 +184,11 @@ def _stage(
     workspace: Path | None, run: str, changes: list[str] | None, as_json: bool
 ) -> Iterator[_At]:
     """The run with its settings as changed; the changes are remembered in the run."""
-    from tailorbird import api
+    from tailorbird import api, runs
 
     with api.open_workspace(workspace) as space:
         current = space.run(run)
-        settings = api.change_settings(current, changes or ())
+        settings = runs.change_settings(current, changes or ())
         yield _At(space, current, settings, Display(quiet=as_json))
 
 

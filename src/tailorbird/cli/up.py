@@ -21,7 +21,7 @@ def up(
 
     A build that was interrupted goes on where it stopped.
     """
-    from tailorbird import api
+    from tailorbird import api, runs
     from tailorbird.config import load_settings
 
     display = Display()
@@ -31,7 +31,7 @@ def up(
         if fresh:
             display.say(f"bundle {fresh} was built from these logs already")
         else:
-            run = api.unfinished_run(space, logs, settings)
+            run = runs.unfinished_run(space, logs, settings)
             if run:
                 display.say(f"going on with run {run.name}")
             bundle = api.build(logs, space, settings, run=run, listener=display, stop=stop)

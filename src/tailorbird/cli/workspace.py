@@ -15,9 +15,10 @@ from tailorbird.cli.display import SCREEN, print_json
 def runs(*, workspace: options.Workspace = None, as_json: options.AsJson = False) -> None:
     """List the runs, newest first."""
     from tailorbird import api
+    from tailorbird.runs import list_runs
 
     with api.open_workspace(workspace) as space:
-        rows = api.list_runs(space)
+        rows = list_runs(space)
     if as_json:
         print_json({"runs": rows})
         return

@@ -36,32 +36,31 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, batch: PackedBatch, dropout: float, dtype: torch.dtype) -> Tensor:
         """(T, D) → (T, D); products run in *dtype*, the residual stream and norms in fp32."""
-        q, k, v = (linear(x, part, dtype) for part in (self.query, self.key, self.value))
-        attended = attend(q, k, v, batch, n_heads=self.n_heads, dropout=dropout)  # (T, D)
-        attended = F.dropout(linear(attended, self.attention_out, dtype), dropout, self.training)
-        x = self.attention_norm(x + attended.float())
-        hidden = F.gelu(linear(x, self.ffn_in, dtype))  # (T, 4 D)
-        hidden = F.dropout(linear(hidden, self.ffn_out, dtype), dropout, self.training)
-        return self.ffn_norm(x + hidden.float())  # type: ignore[no-any-return]
+        attended = attend(self.project(x.to(dtype)), batch, n_heads=self.n_heads, dropout=dropout)
+        attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
+        x = self.attention_norm(x + attended)  # an fp32 sum: x is fp32
+        hidden = F.gelu(linear(x.to(dtype), self.ffn_in))  # (T, 4 D)
+        hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
+        return self.ffn_norm(x + hidden)  # type: ignore[no-any-return]
+
+    def project(self, x: Tensor) -> Tensor:
+        """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
+        parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
+        weight = torch.cat([parts[0].weight * scale, parts[1].weight, parts[2].weight])
+        bias = torch.cat([parts[0].bias * scale, parts[1].bias, parts[2].bias])
+        return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
 
 
-def linear(x: Tensor, layer: nn.Linear, dtype: torch.dtype) -> Tensor:
-    """``layer(x)`` computed in *dtype*; weights stay fp32 and get fp32 gradients."""
-    if dtype is torch.float32:
-        return F.linear(x, layer.weight, layer.bias)
-    bias = None if layer.bias is None else layer.bias.to(dtype)
-    return F.linear(x.to(dtype), layer.weight.to(dtype), bias)
+def linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """``layer(x)`` in the type of *x*; weights stay fp32 and get fp32 gradients."""
+    return F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
 
 
-def attend(
-    q: Tensor, k: Tensor, v: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.0
-) -> Tensor:
-    """Scaled dot-product attention within each text of a packed batch.
+def attend(qkv: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.0) -> Tensor:
+    """Dot-product attention within each text of a packed batch.
 
     Args:
-        q: (T, D) queries; *k* keys and *v* values alike.
-        k: (T, D).
-        v: (T, D).
+        qkv: (T, 3 D) queries, divided by the root of a head's width, then keys and values.
         batch: which token belongs to which text.
         n_heads: H.
         dropout: probability of dropping an attention weight.
@@ -70,18 +69,17 @@ def attend(
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    n_texts, longest, width = batch.n_texts, batch.max_length, q.shape[1]
+    n_texts, longest, width = batch.n_texts, batch.max_length, qkv.shape[1] // 3
     slots = None if batch.is_rectangular else batch.slots
-    heads = []
-    for x in (q * (width // n_heads) ** -0.5, k, v):
-        padded = x if slots is None else _pad(x, slots, n_texts * longest)
-        heads.append(padded.view(n_texts, longest, n_heads, -1).transpose(1, 2))  # (B, H, L, D/H)
-    scores = heads[0] @ heads[1].transpose(-1, -2)  # (B, H, L, L)
+    padded = qkv if slots is None else _pad(qkv, slots, n_texts * longest)
+    parts = padded.view(n_texts, longest, 3, n_heads, width // n_heads)
+    q, k, v = parts.permute(2, 0, 3, 1, 4).contiguous()  # each (B, H, L, D/H)
+    scores = q @ k.transpose(-1, -2)  # (B, H, L, L)
     if slots is not None:
-        is_padding = torch.arange(longest, device=q.device) >= batch.lengths[:, None]
+        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]
         scores = scores.masked_fill(is_padding[:, None, None, :], float("-inf"))
     weights = F.dropout(scores.softmax(-1), dropout)
-    mixed = (weights @ heads[2]).transpose(1, 2).reshape(n_texts * longest, width)
+    mixed = (weights @ v).transpose(1, 2).reshape(n_texts * longest, width)
     return mixed if slots is None else _unpad(mixed, slots)
 
 

@@ -58,6 +58,8 @@ class ClassificationHead(nn.Module):
         With class means m_c and shared within-class covariance S (shrunk towards its mean
         variance), ``w_c = S^-1 m_c`` and ``b_c = -m_c·w_c / 2 + log prior``. The first step of
         tuning then starts from a working classifier and does not tear pretrained layers apart.
+        All is scaled down to the length that new weights have: fitted to few rows the
+        discriminant is far too sure of itself, and long weights send large gradients down.
 
         Args:
             pooled: (N, D) pretrained features.
@@ -80,5 +82,7 @@ class ClassificationHead(nn.Module):
         weight = torch.linalg.solve(shrunk, means.T).T  # (C, D)
         prior = torch.log((counts + 1) / (counts.sum() + n_classes))
         bias = prior - (means * weight).sum(-1) / 2 - weight @ centre
-        self.linear.weight.copy_(weight)
-        self.linear.bias.copy_(bias)
+        new = self.linear.weight.norm(dim=1).mean()
+        shorter = new / weight.norm(dim=1).mean().clamp(min=1e-12)
+        self.linear.weight.copy_(weight * shorter)
+        self.linear.bias.copy_(bias * shorter)

@@ -74,6 +74,14 @@ class TuningRun:
         """*examples* with the states of the frozen layers, computed once for all epochs."""
         return EncodedExamples(self.model.with_trunk(examples.tokens), examples.targets)
 
+    def start_head(self, train: EncodedExamples, *, n_rows: int = 4000) -> str:
+        """Give the head its first weights from pretrained features of up to *n_rows* rows."""
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:n_rows]
+        rows = sorted(order.tolist())
+        features = self.model.features(train.tokens.subset(rows))
+        self.model.head.start_from_features(features, train.targets[rows])
+        return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
+
     def tuned(self) -> dict[str, Tensor]:
         """The parameters that change, by name; their memory is shared with the model."""
         return {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}

@@ -21,7 +21,13 @@ class _Size(NamedTuple):
     n_epochs: int
 
 
-_SIZES = (_Size(4000, 64, 3), _Size(1000, 32, 4), _Size(200, 16, 6), _Size(0, 8, 10))
+_SIZES = (
+    _Size(30_000, 64, 1),
+    _Size(4000, 64, 3),
+    _Size(1000, 32, 4),
+    _Size(200, 16, 6),
+    _Size(0, 8, 10),
+)
 """Few rows need small batches and more passes to get a few hundred updates."""
 
 
