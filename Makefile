@@ -2,7 +2,7 @@
 # make run LOGS=chats.jsonl  the same from your own logs
 # make test                 lint, types and tests       make test-browser  tests in a real browser
 # make setup                the full environment (core, dev, bench); runs nothing
-# make lint · make format · make constraints · make clean
+# make lint · make format · make constraints · make reference · make clean
 #
 # Everything is installed into .venv by pip; what is done is not done again. PYTHON=/path/to/python3
 # chooses the Python.
@@ -22,7 +22,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; \
 	done)
 
-.PHONY: help run test test-browser lint format setup constraints clean
+.PHONY: help run test test-browser lint format setup constraints reference clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -51,6 +51,9 @@ setup: $(DONE)/full $(DONE)/weights
 
 constraints: $(DONE)/venv
 	$(BIN)/python tools/make_constraints.py
+
+reference: $(DONE)/core
+	$(BIN)/python tools/make_reference.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
