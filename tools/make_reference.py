@@ -58,9 +58,9 @@ def errors_page() -> str:
     """The error tree as its module draws it."""
     tree = str(errors.__doc__).partition("::")[2].strip("\n")
     about = (
-        "Every error is a `TailorbirdError` and also the standard exception beside it. It reads as\n"
-        "`where: what; cure`. On the command line it is one sentence and exit code 1, with `--json`\n"
-        "an object."
+        "Every error is a `TailorbirdError` and also the standard exception beside it. It reads\n"
+        "as `where: what; cure`. On the command line it is one sentence and exit code 1, with\n"
+        "`--json` an object."
     )
     return f"{NOTE}# Errors\n\n{about}\n\n```text\n{tree}\n```\n"
 
