@@ -1,0 +1,89 @@
+"""Comparisons of speed: each side in a process of its own, in turn, several rounds, medians.
+
+A side is a function that returns a mapping of numbers. The parent starts this module's caller
+again with ``--side NAME``; so no side inherits the other's threads, caches or memory, and both
+meet the same weather on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tailorbird.hardware import processor
+
+SCREEN = Console(stderr=True, highlight=False)
+Side = Callable[[argparse.Namespace], dict[str, float]]
+
+
+def compare(
+    parser: argparse.ArgumentParser, sides: Mapping[str, Side], module: str
+) -> dict[str, dict[str, float]] | None:
+    """The median figures of every side; None in a child process, which has printed its own.
+
+    Args:
+        parser: the benchmark's options; ``--rounds`` and ``--side`` are added here.
+        sides: name → function.
+        module: as ``benchmarks.train_throughput``, to start it again.
+    """
+    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
+    parser.add_argument("--side", choices=sides, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(sides[options.side](options)))
+        return None
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for number in range(options.rounds):
+        for name in sides:
+            figures = _run(module, name)
+            found[name].append(figures)
+            shown = ", ".join(f"{key} {value:,.4g}" for key, value in figures.items())
+            SCREEN.print(f"round {number + 1}, {name}: {shown}", markup=False)
+    return {
+        name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+        for name, rows in found.items()
+    }
+
+
+def _run(module: str, side: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *sys.argv[1:], "--side", side],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def show(medians: Mapping[str, Mapping[str, float]], result: Mapping[str, Any]) -> None:
+    """A table of the sides, the processor's flags, and *result* as the last line."""
+    machine = processor()
+    columns = list(dict.fromkeys(key for row in medians.values() for key in row))
+    table = Table("", *columns, title=f"{machine['name']}, {machine['n_threads']} threads, medians")
+    for name, row in medians.items():
+        table.add_row(name, *(f"{row[key]:,.4g}" if key in row else "" for key in columns))
+    Console(width=120).print(table)
+    print(f"flags: {' '.join(machine['flags'])}")
+    print(json.dumps({**result, "processor": machine}))
+
+
+def folder_option(about: str | None, *, folder: str) -> argparse.ArgumentParser:
+    """A parser that takes the set's folder."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help=f"the folder {folder}, or the one that holds it"
+    )
+    return parser
