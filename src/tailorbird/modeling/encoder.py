@@ -1,8 +1,7 @@
 """The BERT family without padding in any linear layer.
 
 Tokens of all texts of a batch stand in one row of T; only attention lays them out as (B, L), and
-there plain products are used: on short texts torch's fused attention spends most of a CPU step
-in its backward pass.
+on a GPU not even that (`attention.py`).
 
 Shape letters: T tokens, D width, B texts, L longest text, H heads, V vocabulary.
 """
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tailorbird.modeling.attention import has_varlen, mix, varlen
 from tailorbird.modeling.packing import PackedBatch
 
 
@@ -69,17 +69,17 @@ def attend(qkv: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
+    if has_varlen(qkv, n_heads=n_heads, dropout=dropout):
+        return varlen(qkv, batch, n_heads=n_heads)
     n_texts, longest, width = batch.n_texts, batch.max_length, qkv.shape[1] // 3
     slots = None if batch.is_rectangular else batch.slots
     padded = qkv if slots is None else _pad(qkv, slots, n_texts * longest)
     parts = padded.view(n_texts, longest, 3, n_heads, width // n_heads)
     q, k, v = parts.permute(2, 0, 3, 1, 4).contiguous()  # each (B, H, L, D/H)
-    scores = q @ k.transpose(-1, -2)  # (B, H, L, L)
+    is_padding = None
     if slots is not None:
-        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]
-        scores = scores.masked_fill(is_padding[:, None, None, :], float("-inf"))
-    weights = F.dropout(scores.softmax(-1), dropout)
-    mixed = (weights @ v).transpose(1, 2).reshape(n_texts * longest, width)
+        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]  # (B, L)
+    mixed = mix(q, k, v, is_padding, dropout).transpose(1, 2).reshape(n_texts * longest, width)
     return mixed if slots is None else _unpad(mixed, slots)
 
 
