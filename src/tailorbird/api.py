@@ -285,6 +285,7 @@ def _untuned(
     labels = sorted({example.label for name in SPLITS for example in splits[name]})
     torch.manual_seed(settings.tuning.seed)
     model = build_classifier(backbone, labels, settings=settings.model)
+    say(f"encoder: {model.encoder.reason}")
     if not settings.model.max_tokens:
         longest = model.tokenizer.fit_max_tokens(texts)
         say(f"longest input: {longest} tokens (covers 99.5 % of the training texts)")

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.encoder import PackedEncoder, hub_name
+from tailorbird.modeling.checkpoint import Checkpoint
+from tailorbird.modeling.encoder import PackedEncoder
+from tailorbird.modeling.families import FAMILIES, refuse_unknown_positions, why_not_packed
 from tailorbird.modeling.heads import POOLINGS, ClassificationHead
 from tailorbird.modeling.hub_encoder import HubEncoder, load_hub_encoder
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches
@@ -107,26 +109,28 @@ class TextClassifier(nn.Module):
 
 
 def load_encoder(folder: Path) -> PackedEncoder | HubEncoder:
-    """The encoder of a hub-style folder: packed for BERT, by `AutoModel` for the rest.
+    """The encoder of a hub-style folder: packed for the `FAMILIES`, by `AutoModel` for the rest.
 
-    Raises WeightsError where the folder has no config or no safetensors.
+    Raises WeightsError where the folder has no config or no safetensors, or where they do not
+    belong together.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise WeightsError("has no config.json", where=str(folder)) from error
-    if config.get("model_type") != "bert" or config.get("hidden_act", "gelu") != "gelu":
-        return load_hub_encoder(folder)
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise WeightsError("has no model.safetensors", where=str(folder))
+    refuse_unknown_positions(config, where=str(folder))
+    config.pop("torch_dtype", None)
+    config["dtype"] = "float32"  # as the weights are from here on, whatever they were saved in
+    why = why_not_packed(config)
+    family = FAMILIES.get(config.get("model_type", ""))
+    checkpoint = Checkpoint(folder, prefix=family.prefix if family else "")
+    if why:
+        return load_hub_encoder(folder, why=why)
     with torch.device("meta"):
         encoder = PackedEncoder(config)
-    hub_state = {name.removeprefix("bert."): tensor for name, tensor in load_file(weights).items()}
-    missing = [name for name in encoder.state_dict() if hub_name(name) not in hub_state]
-    if missing:
-        raise WeightsError(f"has no tensor {hub_name(missing[0])}", where=str(weights))
-    state = {name: hub_state[hub_name(name)].float() for name in encoder.state_dict()}
+    shapes = {encoder.hub_name(n): tensor.shape for n, tensor in encoder.state_dict().items()}
+    tensors = checkpoint.read(shapes)
+    state = {name: tensors[encoder.hub_name(name)] for name in encoder.state_dict()}
     encoder.load_state_dict(state, assign=True)
     return encoder.requires_grad_(True)
 
@@ -161,7 +165,7 @@ def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     encoder = model.encoder
     if isinstance(encoder, PackedEncoder):
-        state = {hub_name(name): tensor for name, tensor in encoder.state_dict().items()}
+        state = {encoder.hub_name(name): tensor for name, tensor in encoder.state_dict().items()}
     else:
         state = encoder.model.state_dict()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -16,15 +16,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tailorbird.modeling.attention import has_varlen, mix, varlen
+from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
 
 
 class EncoderLayer(nn.Module):
     """Self-attention and a feed-forward block, each followed by residual and norm (post-norm)."""
 
-    def __init__(self, width: int, n_heads: int, ffn_width: int, eps: float) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        width, ffn_width, eps = sizes.width, sizes.ffn_width, sizes.eps
+        self.n_heads = sizes.n_heads
+        self.activation = ACTIVATIONS[sizes.activation]
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -39,7 +42,7 @@ class EncoderLayer(nn.Module):
         attended = attend(self.project(x.to(dtype)), batch, n_heads=self.n_heads, dropout=dropout)
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = self.attention_norm(x + attended)  # an fp32 sum: x is fp32
-        hidden = F.gelu(linear(x.to(dtype), self.ffn_in))  # (T, 4 D)
+        hidden = self.activation(linear(x.to(dtype), self.ffn_in))  # (T, 4 D)
         hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
         return self.ffn_norm(x + hidden)  # type: ignore[no-any-return]
 
@@ -128,7 +131,7 @@ def _table(n_rows: int, width: int, *, sparse: bool = False) -> nn.Embedding:
 
 
 class PackedEncoder(nn.Module):
-    """A BERT-family encoder: embeddings and n post-norm layers, on packed batches.
+    """An encoder of one of the `FAMILIES`: embeddings and n post-norm layers, on packed batches.
 
     The lowest *n_frozen* layers (and, with any of them, the embeddings) are left as pretrained:
     they run without gradients and without dropout.
@@ -138,24 +141,28 @@ class PackedEncoder(nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
-        width, eps = config["hidden_size"], config.get("layer_norm_eps", 1e-12)
         self.config = config
-        self.words = _table(config["vocab_size"], width, sparse=True)
-        self.positions = _table(config["max_position_embeddings"], width)
-        self.types = _table(config.get("type_vocab_size", 2), width)
-        self.norm = nn.LayerNorm(width, eps)
-        self.layers = nn.ModuleList(
-            EncoderLayer(width, config["num_attention_heads"], config["intermediate_size"], eps)
-            for _ in range(config["num_hidden_layers"])
-        )
+        self.sizes = sizes = read_sizes(config)
+        self.words = _table(sizes.n_words, sizes.embedding_width, sparse=True)
+        self.positions = _table(sizes.n_positions, sizes.embedding_width)
+        self.types = _table(sizes.n_types, sizes.embedding_width) if sizes.n_types else None
+        self.norm = nn.LayerNorm(sizes.embedding_width, sizes.eps)
+        is_narrow = sizes.embedding_width != sizes.width
+        self.widen = nn.Linear(sizes.embedding_width, sizes.width) if is_narrow else None
+        self.layers = nn.ModuleList(EncoderLayer(sizes) for _ in range(sizes.n_layers))
         self.dropout = 0.0
         self.compute_dtype = torch.float32
         self.n_frozen = 0
 
     @property
+    def reason(self) -> str:
+        """How it computes, for the user."""
+        return f"packed, no padding in any layer ({self.config['model_type']})"
+
+    @property
     def width(self) -> int:
         """D."""
-        return int(self.config["hidden_size"])
+        return self.sizes.width
 
     @property
     def n_layers(self) -> int:
@@ -165,15 +172,20 @@ class PackedEncoder(nn.Module):
     @property
     def max_positions(self) -> int:
         """Longest text the position table holds."""
-        return int(self.config["max_position_embeddings"])
+        return self.sizes.n_positions - self.sizes.first_position
+
+    def hub_name(self, name: str) -> str:
+        """The name that hub checkpoints of this family give our module or parameter *name*."""
+        return hub_name(name, self.config["model_type"])
 
     def freeze(self, n_layers: int, *, words: bool = False) -> None:
         """Leave the lowest *n_layers* as pretrained; *words* freezes the word table alone too."""
         self.n_frozen = n_layers
         self.requires_grad_(True)
         self.words.requires_grad_(not (words or n_layers))
-        for module in (self.positions, self.types, self.norm):
-            module.requires_grad_(n_layers == 0)
+        for module in (self.positions, self.types, self.norm, self.widen):
+            if module is not None:
+                module.requires_grad_(n_layers == 0)
         for layer in self.layers[:n_layers]:
             layer.requires_grad_(False)
 
@@ -188,41 +200,13 @@ class PackedEncoder(nn.Module):
         """T tokens → (T, D), the embeddings and what the frozen layers make of them."""
         x: Tensor
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.n_frozen == 0):
-            x = self.words(batch.token_ids) + self.positions(batch.positions)
-            x = self.norm(x + self.types.weight[0])
+            positions = batch.positions + self.sizes.first_position
+            x = self.words(batch.token_ids) + self.positions(positions)
+            x = self.norm(x if self.types is None else x + self.types.weight[0])
             if self.n_frozen == 0:
                 x = F.dropout(x, self.dropout, self.training)
+            if self.widen is not None:  # (T, D): a small ELECTRA's tables are narrower
+                x = linear(x.to(self.compute_dtype), self.widen).float()
             for layer in self.layers[: self.n_frozen]:
                 x = layer(x, batch, 0.0, self.compute_dtype)
         return x
-
-
-_EMBEDDING_NAMES = {
-    "words": "embeddings.word_embeddings",
-    "positions": "embeddings.position_embeddings",
-    "types": "embeddings.token_type_embeddings",
-    "norm": "embeddings.LayerNorm",
-}
-_LAYER_NAMES = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_out": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "ffn_in": "intermediate.dense",
-    "ffn_out": "output.dense",
-    "ffn_norm": "output.LayerNorm",
-}
-
-
-def hub_name(name: str) -> str:
-    """The name that hub checkpoints of `BertModel` give our parameter *name*.
-
-    >>> hub_name("layers.3.query.weight")
-    'encoder.layer.3.attention.self.query.weight'
-    """
-    module, _, part = name.rpartition(".")
-    if module in _EMBEDDING_NAMES:
-        return f"{_EMBEDDING_NAMES[module]}.{part}"
-    _, index, module = module.split(".")
-    return f"encoder.layer.{index}.{_LAYER_NAMES[module]}.{part}"

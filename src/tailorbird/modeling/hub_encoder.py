@@ -5,6 +5,7 @@ Padded and slower; for architectures without a packed forward of their own.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from torch import Tensor, nn
 from tailorbird.errors import WeightsError
 from tailorbird.modeling.packing import PackedBatch
 
+_IN_A_LAYER = re.compile(r"\blayers?\.\d+\.")
+
 
 class HubEncoder(nn.Module):
     """`AutoModel` on batches that are padded just before and packed again just after."""
 
     can_freeze = False
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, why: str = "asked for") -> None:
         super().__init__()
         self.model = model
+        self.reason = f"padded, by AutoModel ({why})"
         self.config: dict[str, Any] = model.config.to_dict()
         self.dropout = 0.0
         self.compute_dtype = torch.float32
@@ -65,10 +69,36 @@ class HubEncoder(nn.Module):
         return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
 
 
-def load_hub_encoder(folder: Path) -> HubEncoder:
-    """Load a folder by `AutoModel`."""
+def load_hub_encoder(folder: Path, *, why: str) -> HubEncoder:
+    """Load a folder by `AutoModel`; *why* it is not packed is kept for the user.
+
+    Raises WeightsError where transformers cannot load it, or would load it in part.
+    """
     from transformers import AutoModel
 
-    return HubEncoder(
-        AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    )
+    try:
+        model, loading = AutoModel.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        cause = str(error).strip().splitlines()
+        raise WeightsError(
+            f"cannot be loaded by AutoModel ({cause[0] if cause else type(error).__name__})",
+            where=str(folder),
+            cure="use a BERT, RoBERTa, XLM-RoBERTa, DistilBERT or ELECTRA, or minilm or e5",
+        ) from error
+    random = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    unread = sorted(name for name in loading["unexpected_keys"] if _IN_A_LAYER.search(name))
+    if random or unread:
+        raise WeightsError(
+            f"has no tensor {random[0]}, which would be random"
+            if random
+            else f"has {unread[0]}, which AutoModel does not read: its states would be wrong",
+            where=str(folder),
+            cure="the model needs code of its own, or another version of transformers",
+        )
+    return HubEncoder(model, why=why)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tailorbird.errors import WeightsError
+from tailorbird.modeling.checkpoint import HOW_TO_CONVERT, holds_pickles_only
 from tailorbird.modeling.embedded import EMBEDDED, embedded_folder
 from tailorbird.text import han_fraction
 
@@ -23,6 +24,11 @@ as a Chinese sentence has a fifth of the letters of an English one."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _NEEDED = ("config.json", "tokenizer.json")
+_CURE = "a backbone folder holds config.json, model.safetensors and tokenizer.json"
+_CURES = {
+    "tokenizer.json": "; where there is a vocabulary, merges or a sentencepiece model alone,"
+    " AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +133,11 @@ def _from_hub(name: str, download: Callable[[str], Path]) -> BackboneFolder:
 def _described(folder: Path, name: str) -> BackboneFolder:
     missing = _missing(folder)
     if missing:
-        has_pickle = any(folder.glob("*.bin"))
+        is_pickled = "safetensors" in missing and holds_pickles_only(folder)
         raise WeightsError(
             f"has no {missing}",
             where=str(folder),
-            cure="pickled weights are never loaded: convert them with"
-            " AutoModel.from_pretrained(FOLDER).save_pretrained(NEW_FOLDER)"
-            if has_pickle and "safetensors" in missing
-            else "a backbone folder holds config.json, model.safetensors and tokenizer.json",
+            cure=HOW_TO_CONVERT if is_pickled else _CURE + _CURES.get(missing, ""),
         )
     source = _read_json(folder / "source.json") if (folder / "source.json").is_file() else {}
     return BackboneFolder(
