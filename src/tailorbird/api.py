@@ -216,6 +216,8 @@ def tune(
         n_rows=len(splits["train"]),
         settings=settings.tuning,
         model_settings=settings.model,
+        optimizer=settings.optimizer,
+        loss=settings.loss,
         dtype_before=saved[1]["plan"]["dtype"] if saved else "",
     )
     for decision in decisions:

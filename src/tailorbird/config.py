@@ -94,15 +94,62 @@ class TuningSettings:
     n_epochs: int = setting(0, "Passes over the training rows; 0: by the number of rows.")
     batch_size: int = setting(0, "Rows per optimizer update; 0: by the number of rows.")
     learning_rate: float = setting(0.0, "Peak rate; 0: by backbone.")
-    schedule: Literal["constant", "linear", "cosine"] = setting("linear", "Shape after warm-up.")
+    schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = setting(
+        "linear", "Shape after warm-up."
+    )
     warmup_fraction: float = setting(0.1, "Share of the steps with a rising rate.")
-    weight_decay: float = setting(0.01, "Decoupled decay of matrices (not biases or norms).")
-    label_smoothing: float = setting(0.0, "Mass given to the other classes, in [0, 1).")
-    max_grad_norm: float = setting(1.0, "Gradients are clipped to this norm; 0: not.")
+    micro_batch_tokens: int = setting(
+        0, "Tokens computed at once; gradients add up to the whole batch's. 0: the whole batch."
+    )
+    recompute: bool = setting(
+        False, "Compute layers twice rather than keep what they made: less memory, a third slower."
+    )
     patience: int = setting(2, "Validations without gain before stopping; 0: never stop early.")
     validations_per_epoch: int = setting(1, "How often validation is measured.")
     dtype: Literal["auto", "float32", "bfloat16"] = setting("auto", "auto: timed at the start.")
     seed: int = setting(0, "Seed of shuffling, dropout and new weights.")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """How gradients become new weights, and which weights are kept."""
+
+    name: Literal["adamw", "adam", "sgd", "adafactor"] = setting("adamw", "The rule of an update.")
+    weight_decay: float = setting(
+        0.01, "Decay of matrices (not biases or norms); adam and sgd add it to the gradient (L2)."
+    )
+    momentum: float = setting(0.9, "Share of the last direction that sgd keeps.")
+    beta1: float = setting(0.9, "How long adamw and adam remember gradients.")
+    beta2: float = setting(0.999, "How long adamw and adam remember squared gradients.")
+    epsilon: float = setting(1e-8, "Added to the root of the squared gradients.")
+    layer_decay: float = setting(
+        1.0, "Factor of the rate from each layer to the one below; 1: all layers alike."
+    )
+    max_grad_norm: float = setting(1.0, "Gradients are clipped to this norm; 0: not.")
+    average: Literal["none", "ema", "swa"] = setting(
+        "none", "Weights to validate and keep: the last, a moving average, or a plain mean."
+    )
+    ema_decay: float = setting(0.999, "How much of itself the moving average keeps a step.")
+    swa_start: float = setting(0.75, "Share of the run after which the plain mean begins.")
+
+
+@dataclass(frozen=True, slots=True)
+class LossSettings:
+    """What tuning makes small."""
+
+    name: Literal["cross_entropy", "focal"] = setting("cross_entropy", "Loss of a row.")
+    label_smoothing: float = setting(0.0, "Mass given to the other classes, in [0, 1).")
+    class_weights: Literal["none", "balanced"] = setting(
+        "none", "balanced: rare labels count as much as frequent ones."
+    )
+    focal_gamma: float = setting(2.0, "How little focal counts rows that are already right.")
+    r_drop: float = setting(
+        0.0, "Weight of the divergence between two passes with other dropout; 0: one pass."
+    )
+    contrastive: float = setting(
+        0.0, "Weight of supervised contrast between the texts of a batch; 0: none."
+    )
+    temperature: float = setting(0.1, "Temperature of the contrast.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +191,22 @@ class Settings:
     split: SplitSettings = field(default_factory=SplitSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; `settings_from` reads it back."""
         return asdict(self)
+
+
+MOVED = {
+    "tuning.weight_decay": "optimizer.weight_decay",
+    "tuning.max_grad_norm": "optimizer.max_grad_norm",
+    "tuning.label_smoothing": "loss.label_smoothing",
+}
+"""Settings that had another name before, and where they are now."""
 
 
 def load_settings(path: str | Path | None = None, *, overrides: Iterable[str] = ()) -> Settings:
@@ -225,6 +282,8 @@ def _known(name: str, owner: Any, where: str, *, section: str = "") -> str:
         return name
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     full = f"{section}.{name}" if section else f"[{name}]"
+    if full in MOVED:
+        raise ConfigError(f"{full} has moved", where=where, cure=f"set {MOVED[full]}")
     cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
     raise ConfigError(f"{full} is not a setting", where=where, cure=cure)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tailorbird.config import ModelSettings, TuningSettings
+from tailorbird.config import ModelSettings, OptimizerSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
 from tailorbird.modeling import build_classifier, resolve_backbone
 from tailorbird.testing import write_tiny_backbone
@@ -67,7 +67,9 @@ def test_biases_norms_and_the_word_table_are_not_decayed(tmp_path: Path) -> None
     folder = write_tiny_backbone(tmp_path)
     backbone = resolve_backbone(str(folder), cache=folder)
     model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
-    dense, sparse = build_optimizers(model, learning_rate=1e-3, head_rate=2e-3, weight_decay=0.1)
+    dense, sparse = build_optimizers(
+        model, learning_rate=1e-3, head_rate=2e-3, settings=OptimizerSettings(weight_decay=0.1)
+    )
     for group in dense.param_groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
     assert [p.shape[0] for g in sparse.param_groups for p in g["params"]] == [

@@ -32,3 +32,24 @@ def epoch_batches(
         parts = np.array_split(ordered, -(-len(ordered) // batch_size))
         batches.extend(part.tolist() for part in parts)
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def micro_batches(
+    rows: Sequence[int], lengths: Sequence[int], budget_tokens: int
+) -> list[list[int]]:
+    """*rows* cut, in their order, into parts of at most *budget_tokens*; 0: one part.
+
+    A row that is longer by itself is a part of its own.
+
+    >>> micro_batches([7, 3, 5, 9], [4, 4, 2, 9], budget_tokens=8)
+    [[7, 3], [5], [9]]
+    """
+    parts: list[list[int]] = []
+    n_tokens = 0
+    for row, length in zip(rows, lengths, strict=True):
+        if not parts or (budget_tokens and n_tokens + length > budget_tokens):
+            parts.append([])
+            n_tokens = 0
+        parts[-1].append(row)
+        n_tokens += length
+    return parts

@@ -9,11 +9,13 @@ Shape letters: T tokens, D width, B texts, L longest text, H heads, V vocabulary
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from tailorbird.modeling.attention import has_varlen, mix, varlen
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
@@ -153,6 +155,7 @@ class PackedEncoder(nn.Module):
         self.dropout = 0.0
         self.compute_dtype = torch.float32
         self.n_frozen = 0
+        self.recompute = False
 
     @property
     def reason(self) -> str:
@@ -189,11 +192,16 @@ class PackedEncoder(nn.Module):
         for layer in self.layers[:n_layers]:
             layer.requires_grad_(False)
 
+    def recompute_layers(self, wanted: bool) -> None:
+        """Compute tuned layers again in the backward pass, rather than keep what they made."""
+        self.recompute = wanted
+
     def forward(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D) states; starts above the frozen layers where their states are known."""
         x = self.trunk(batch) if batch.states is None else batch.states
         for layer in self.layers[self.n_frozen :]:
-            x = layer(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
+            run = partial(checkpoint, layer, use_reentrant=False) if self.recompute else layer
+            x = run(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
         return x
 
     def trunk(self, batch: PackedBatch) -> Tensor:

@@ -58,6 +58,11 @@ class HubEncoder(nn.Module):
         self.requires_grad_(True)
         self.model.get_input_embeddings().requires_grad_(not words)
 
+    def recompute_layers(self, wanted: bool) -> None:
+        """Compute layers again in the backward pass, where the architecture can."""
+        if wanted and self.model.supports_gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
     def forward(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D) states."""
         pad_id = self.config.get("pad_token_id") or 0

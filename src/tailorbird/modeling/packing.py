@@ -87,6 +87,12 @@ class TokenizedTexts:
         lengths: list[int] = torch.diff(self.offsets).tolist()
         return lengths
 
+    def lengths_of(self, indices: Sequence[int]) -> list[int]:
+        """Tokens of the texts at *indices*."""
+        at = torch.as_tensor(indices)
+        lengths: list[int] = (self.offsets[at + 1] - self.offsets[at]).tolist()
+        return lengths
+
     def take(self, indices: Sequence[int]) -> PackedBatch:
         """Pack the texts at *indices*, with their cached states."""
         batch = pack([self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices])

@@ -1,47 +1,104 @@
-"""AdamW for matrices, without decay for biases and norms, and sparse Adam for the word table."""
+"""Rules that turn gradients into new weights; decay for matrices alone, never biases and norms."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tailorbird.config import OptimizerSettings
 from tailorbird.modeling import TextClassifier
+
+Groups = list[dict[str, Any]]
+
+
+def adamw(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Adam with decay beside the gradient: ``w ← w - rate · decay · w`` (Loshchilov 2019)."""
+    betas = (settings.beta1, settings.beta2)
+    return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+
+
+def adam(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015, algorithm 1) with L2: ``decay · w`` is added to the gradient."""
+    betas = (settings.beta1, settings.beta2)
+    return torch.optim.Adam(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+
+
+def sgd(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """``v ← momentum · v + g; w ← w - rate · v`` (Sutskever et al. 2013), L2 in the gradient."""
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
+
+
+def adafactor(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Second moments by row and column, rates relative to the weights (Shazeer and Stern 2018)."""
+    return torch.optim.Adafactor(groups, lr=rate)
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, float, OptimizerSettings], torch.optim.Optimizer]] = {
+    "adamw": adamw,
+    "adam": adam,
+    "sgd": sgd,
+    "adafactor": adafactor,
+}
+
+RATE_FACTORS = {"adamw": 1.0, "adam": 1.0, "sgd": 100.0, "adafactor": 25.0}
+"""The rate that does what 1 does for AdamW: SGD's steps are as small as its gradients, and
+Adafactor's as the weights (0.04 in a typical matrix of BERT)."""
 
 
 def build_optimizers(
-    model: TextClassifier, *, learning_rate: float, head_rate: float, weight_decay: float
+    model: TextClassifier, *, learning_rate: float, head_rate: float, settings: OptimizerSettings
 ) -> list[torch.optim.Optimizer]:
     """The optimizers of everything that is tuned; each group remembers its ``peak_rate``.
 
-    The word table gets Adam on the rows that a batch touched (`torch.optim.SparseAdam`): a dense
-    update of tens of thousands of rows would cost more than two layers. Moments of other rows
-    stand still, and the table has no decay.
+    The word table gets an optimizer of its own that changes the rows a batch touched: a dense
+    update of tens of thousands of rows would cost more than two layers. That is Adam
+    (`torch.optim.SparseAdam`; moments of other rows stand still), or SGD without momentum where
+    the rest has SGD. The table has no decay.
+
+    With ``layer_decay`` below 1 each layer learns slower than the one above it, the embeddings
+    slowest: ``rate · decay^(layers above)`` (Howard and Ruder 2018, section 3.2).
     """
     table = getattr(model.encoder, "words", None)
-    sparse = [table.weight] if table is not None and table.weight.requires_grad else []
-    decayed: list[Tensor] = []
-    plain: list[Tensor] = []
-    for parameter in model.encoder.parameters():
-        if parameter.requires_grad and not any(parameter is p for p in sparse):
-            (decayed if parameter.ndim > 1 else plain).append(parameter)
-    groups = [
-        {"params": decayed, "peak_rate": learning_rate, "weight_decay": weight_decay},
-        {"params": plain, "peak_rate": learning_rate, "weight_decay": 0.0},
-        {
-            "params": [model.head.linear.weight],
-            "peak_rate": head_rate,
-            "weight_decay": weight_decay,
-        },
-        {"params": [model.head.linear.bias], "peak_rate": head_rate, "weight_decay": 0.0},
+    words = table.weight if isinstance(table, nn.Embedding) and table.sparse else None
+    n_layers = model.encoder.n_layers
+    grouped: dict[tuple[float, float], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter is not words:
+            n_above = _layers_above(name, n_layers)
+            rate = head_rate if n_above < 0 else learning_rate * settings.layer_decay**n_above
+            decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            grouped.setdefault((rate, decay), []).append(parameter)
+    groups: Groups = [
+        {"params": parameters, "peak_rate": rate, "weight_decay": decay}
+        for (rate, decay), parameters in grouped.items()
     ]
-    used = [group for group in groups if group["params"]]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(used, lr=learning_rate, fused=True)
-    ]
-    if sparse:
-        group = {"params": sparse, "peak_rate": learning_rate}
-        optimizers.append(torch.optim.SparseAdam([group], lr=learning_rate))
+    optimizers = [OPTIMIZERS[settings.name](groups, learning_rate, settings)]
+    if words is not None and words.requires_grad:
+        rate = learning_rate * settings.layer_decay**n_layers
+        if settings.name == "sgd":
+            optimizers.append(torch.optim.SGD([{"params": [words], "peak_rate": rate}], lr=rate))
+        else:
+            rate /= RATE_FACTORS[settings.name]  # it is Adam here, whatever it is elsewhere
+            betas, epsilon = (settings.beta1, settings.beta2), settings.epsilon
+            group = {"params": [words], "peak_rate": rate}
+            optimizers.append(torch.optim.SparseAdam([group], rate, betas, epsilon))
     return optimizers
+
+
+def _layers_above(name: str, n_layers: int) -> int:
+    """How many encoder layers stand above a parameter; -1 for the head.
+
+    >>> [_layers_above(f"encoder.{name}", 6) for name in ("layers.5.key.bias", "norm.weight")]
+    [0, 6]
+    """
+    if not name.startswith("encoder."):
+        return -1
+    numbered = re.search(r"\blayers?\.(\d+)\.", name)
+    return n_layers - 1 - int(numbered[1]) if numbered else n_layers
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -1,4 +1,8 @@
-"""Learning-rate factors over a run: progress in, factor in [0, 1] out."""
+"""Learning-rate factors over a run: progress in, factor in [0, 1] out.
+
+A schedule is a function of the progress after the warm-up and of the share of the run that the
+warm-up took, which only `inverse_sqrt` looks at.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ import math
 from collections.abc import Callable
 
 
-def constant(progress: float) -> float:
+def constant(progress: float, warmup: float = 0.0) -> float:
     """1 throughout."""
     return 1.0
 
 
-def linear(progress: float) -> float:
+def linear(progress: float, warmup: float = 0.0) -> float:
     """From 1 down to 0 in a straight line.
 
     >>> linear(0.25)
@@ -20,7 +24,7 @@ def linear(progress: float) -> float:
     return 1.0 - progress
 
 
-def cosine(progress: float) -> float:
+def cosine(progress: float, warmup: float = 0.0) -> float:
     """From 1 down to 0 along half a cosine (Loshchilov and Hutter 2017, equation 5).
 
     >>> round(cosine(0.5), 6)
@@ -29,10 +33,24 @@ def cosine(progress: float) -> float:
     return (1 + math.cos(math.pi * progress)) / 2
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
+def inverse_sqrt(progress: float, warmup: float = 0.0) -> float:
+    """``sqrt(n_warmup / step)``, never 0: for runs that may go on.
+
+    Source: Vaswani et al. 2017, section 5.3.
+    Without a warm-up its length is taken to be a tenth of the run.
+
+    >>> inverse_sqrt(1.0, 0.25)  # the run is four times as long as its warm-up
+    0.5
+    """
+    warmup = warmup or 0.1
+    return math.sqrt(warmup / (warmup + progress * (1 - warmup)))
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
+    "inverse_sqrt": inverse_sqrt,
 }
 
 
@@ -45,4 +63,5 @@ def rate_factor(schedule: str, step: int, n_steps: int, warmup_fraction: float) 
     n_warmup = round(n_steps * warmup_fraction)
     if step < n_warmup:
         return (step + 1) / n_warmup
-    return SCHEDULES[schedule]((step - n_warmup) / max(1, n_steps - n_warmup))
+    progress = (step - n_warmup) / max(1, n_steps - n_warmup)
+    return SCHEDULES[schedule](progress, n_warmup / n_steps)
