@@ -218,6 +218,7 @@ def tune(
         model_settings=settings.model,
         optimizer=settings.optimizer,
         loss=settings.loss,
+        method=settings.method,
         dtype_before=saved[1]["plan"]["dtype"] if saved else "",
     )
     for decision in decisions:
@@ -226,6 +227,8 @@ def tune(
         tuning.encode_examples(model, splits[name]) for name in ("train", "validation")
     )
     state = tuning.TuningRun(model, plan)
+    decisions.append(state.trainable())
+    say(decisions[-1])
     train, validation = state.with_trunk(train), state.with_trunk(validation)
     if saved:
         state.restore(*saved)

@@ -88,6 +88,28 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodSettings:
+    """The way of tuning: which weights move, and what is added to them."""
+
+    name: Literal["full", "head", "bitfit", "lora", "adalora", "bottleneck", "prefix", "prompt"] = (
+        setting("full", "full moves every weight that is not frozen, the others few.")
+    )
+    rank: int = setting(8, "Rank of LoRA; of AdaLoRA the mean rank at the end.")
+    alpha: float = setting(16.0, "LoRA and AdaLoRA are scaled by alpha / rank.")
+    dropout: float = setting(0.0, "Dropout before LoRA and AdaLoRA, and inside bottlenecks.")
+    targets: str = setting("", "Linear layers with (Ada)LoRA, as 'query,value'; empty: all six.")
+    rslora: bool = setting(False, "LoRA: scale by alpha / sqrt(rank), for high ranks.")
+    dora: bool = setting(False, "LoRA: tune the length of each weight row beside its direction.")
+    start_rank: int = setting(12, "AdaLoRA: rank of every layer before the budget falls.")
+    orthogonality: float = setting(0.5, "AdaLoRA: weight of the penalty on skewed factors.")
+    width: int = setting(64, "Inner width of bottleneck adapters.")
+    placement: Literal["houlsby", "pfeiffer"] = setting(
+        "pfeiffer", "Bottlenecks after attention and feed-forward (houlsby) or the latter alone."
+    )
+    n_prefix: int = setting(16, "Rows that prefix-tuning and prompt-tuning put before each text.")
+
+
+@dataclass(frozen=True, slots=True)
 class TuningSettings:
     """The optimisation; a 0 means: choose by method and model, and print why."""
 
@@ -190,6 +212,7 @@ class Settings:
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    method: MethodSettings = field(default_factory=MethodSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     loss: LossSettings = field(default_factory=LossSettings)

@@ -30,6 +30,7 @@ def build(
     rules: options.RulesFile = "",
     split: options.SplitBy = "",
     backbone: options.Backbone = "",
+    method: options.Method = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest run (or --run NAME).")
     ] = False,
@@ -59,6 +60,7 @@ def build(
             labelling_rules=rules,
             split_by=split,
             model_backbone=backbone,
+            method_name=method,
         ),
     )
     with api.open_workspace(workspace) as space, stop_on_interrupt(display) as stop:

@@ -57,6 +57,13 @@ Backbone = Annotated[
     str, typer.Option("--backbone", help="auto, minilm, e5, a folder or a hub name.")
 ]
 
+Method = Annotated[
+    str,
+    typer.Option(
+        "--method", help="full, head, bitfit, lora, adalora, bottleneck, prefix or prompt."
+    ),
+]
+
 
 def overrides(set_: list[str] | None, **shortcuts: str) -> list[str]:
     """``--set`` values after the shortcut options, which win over a config file but not ``--set``.

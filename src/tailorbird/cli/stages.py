@@ -94,6 +94,7 @@ def tune(
     run: options.RunName = "",
     set_: options.Overrides = None,
     backbone: options.Backbone = "",
+    method: options.Method = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
@@ -104,7 +105,7 @@ def tune(
     """Tune a pretrained model on the run's training examples."""
     from tailorbird import api, runs
 
-    given = options.overrides(set_, model_backbone=backbone)
+    given = options.overrides(set_, model_backbone=backbone, method_name=method)
     with _stage(workspace, run, given, as_json) as at, stop_on_interrupt(at.display) as stop:
         with closing(Audience(at.display)) as audience:
             audience.stage("tune")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
+from tailorbird.modeling import adapters
 from tailorbird.modeling.checkpoint import Checkpoint
 from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.families import FAMILIES, refuse_unknown_positions, why_not_packed
@@ -49,6 +50,8 @@ class TextClassifier(nn.Module):
         self.head = head
         self.labels = tuple(labels)
         self.pooling = pooling
+        self.attachment: adapters.Attachment | None = None
+        """The way of tuning that is attached to the encoder, if one is."""
 
     @property
     def device(self) -> torch.device:
@@ -159,13 +162,15 @@ def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> N
     Args:
         model: what to save.
         folder: made if missing; holds the encoder in hub form, ``head.safetensors`` and
-            ``classifier.json``.
+            ``classifier.json``. What is attached is merged, and kept in ``adapter/`` where PEFT
+            has a form for it; what cannot be merged is in ``adapter.safetensors``.
         backbone: the folder it was loaded from, whose tokenizer files are copied.
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoder = model.encoder
     if isinstance(encoder, PackedEncoder):
-        state = {encoder.hub_name(name): tensor for name, tensor in encoder.state_dict().items()}
+        state = _save_attachment(model.attachment, encoder, folder, backbone.name)
+        state = {encoder.hub_name(name): tensor for name, tensor in state.items()}
     else:
         state = encoder.model.state_dict()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
@@ -197,7 +202,28 @@ def load_classifier(folder: Path) -> TextClassifier:
     model = TextClassifier(
         tokenizer, encoder, head, labels=facts["labels"], pooling=facts["pooling"]
     )
+    if (folder / adapters.FACTS).is_file():
+        model.attachment = adapters.load_adapter(encoder, folder)
     return model.eval()
+
+
+def _save_attachment(
+    attachment: adapters.Attachment | None, encoder: PackedEncoder, folder: Path, base_name: str
+) -> dict[str, Tensor]:
+    """Write what is attached, without what was there before; returns the encoder's tensors."""
+    for name in (adapters.FACTS, "adapter.safetensors"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "adapter", ignore_errors=True)
+    state: dict[str, Tensor] = encoder.state_dict()
+    if attachment is None:
+        return state
+    state = {name: state[name] for name in state.keys() - attachment.tensors().keys()}
+    if not attachment.can_merge:
+        adapters.save_adapter(attachment, folder)
+        return state
+    if attachment.settings.name in ("lora", "adalora"):
+        adapters.save_peft(attachment, folder / "adapter", base_name=base_name)
+    return state | attachment.merged()
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -3,6 +3,9 @@
 Tokens of all texts of a batch stand in one row of T; only attention lays them out as (B, L), and
 on a GPU not even that (`attention.py`).
 
+Ways of tuning (`adapters/`) attach themselves at three places, empty in a pretrained model: the
+``adapter`` of a linear layer, the ``prefix`` of an encoder layer, the ``prompt`` of the encoder.
+
 Shape letters: T tokens, D width, B texts, L longest text, H heads, V vocabulary.
 """
 
@@ -38,10 +41,18 @@ class EncoderLayer(nn.Module):
         self.ffn_in = nn.Linear(width, ffn_width)
         self.ffn_out = nn.Linear(ffn_width, width)
         self.ffn_norm = nn.LayerNorm(width, eps)
+        self.prefix: nn.Module | None = None  # gives keys and values (2, P, D)
 
     def forward(self, x: Tensor, batch: PackedBatch, dropout: float, dtype: torch.dtype) -> Tensor:
         """(T, D) → (T, D); products run in *dtype*, the residual stream and norms in fp32."""
-        attended = attend(self.project(x.to(dtype)), batch, n_heads=self.n_heads, dropout=dropout)
+        prefix = None if self.prefix is None else self.prefix()
+        attended = attend(
+            self.project(x.to(dtype)),
+            batch,
+            n_heads=self.n_heads,
+            dropout=dropout,
+            prefix=prefix,
+        )
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = self.attention_norm(x + attended)  # an fp32 sum: x is fp32
         hidden = self.activation(linear(x.to(dtype), self.ffn_in))  # (T, 4 D)
@@ -51,17 +62,36 @@ class EncoderLayer(nn.Module):
     def project(self, x: Tensor) -> Tensor:
         """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
-        weight = torch.cat([parts[0].weight * scale, parts[1].weight, parts[2].weight])
-        bias = torch.cat([parts[0].bias * scale, parts[1].bias, parts[2].bias])
-        return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
+        is_adapted = any(getattr(part, "adapter", None) is not None for part in parts)
+        first = 1.0 if is_adapted else scale  # adapters see the queries as the layer gives them
+        weight = torch.cat([parts[0].weight * first, parts[1].weight, parts[2].weight])
+        bias = torch.cat([parts[0].bias * first, parts[1].bias, parts[2].bias])
+        qkv = F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
+        if not is_adapted:
+            return qkv
+        q, k, v = (adapted(x, y, part) for y, part in zip(qkv.chunk(3, 1), parts, strict=True))
+        return torch.cat([q * scale, k, v], 1)
 
 
 def linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """``layer(x)`` in the type of *x*; weights stay fp32 and get fp32 gradients."""
-    return F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
+    return adapted(x, F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype)), layer)
 
 
-def attend(qkv: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.0) -> Tensor:
+def adapted(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
+    """*y*, or what the adapter on *layer* makes of the layer's input *x* and output *y*."""
+    adapter = getattr(layer, "adapter", None)
+    return y if adapter is None else adapter(x, y, layer)
+
+
+def attend(
+    qkv: Tensor,
+    batch: PackedBatch,
+    *,
+    n_heads: int,
+    dropout: float = 0.0,
+    prefix: Tensor | None = None,
+) -> Tensor:
     """Dot-product attention within each text of a packed batch.
 
     Args:
@@ -69,12 +99,13 @@ def attend(qkv: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.
         batch: which token belongs to which text.
         n_heads: H.
         dropout: probability of dropping an attention weight.
+        prefix: (2, P, D) keys and values that every text sees before its own.
 
     Returns: (T, D).
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    if has_varlen(qkv, n_heads=n_heads, dropout=dropout):
+    if prefix is None and has_varlen(qkv, n_heads=n_heads, dropout=dropout):
         return varlen(qkv, batch, n_heads=n_heads)
     n_texts, longest, width = batch.n_texts, batch.max_length, qkv.shape[1] // 3
     slots = None if batch.is_rectangular else batch.slots
@@ -84,6 +115,12 @@ def attend(qkv: Tensor, batch: PackedBatch, *, n_heads: int, dropout: float = 0.
     is_padding = None
     if slots is not None:
         is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]  # (B, L)
+    if prefix is not None:
+        rows = prefix.to(k.dtype).view(2, 1, -1, n_heads, k.shape[-1]).transpose(2, 3)
+        before = rows.expand(-1, n_texts, -1, -1, -1)  # (2, B, H, P, D/H)
+        k, v = torch.cat([before[0], k], 2), torch.cat([before[1], v], 2)
+        if is_padding is not None:
+            is_padding = F.pad(is_padding, (prefix.shape[1], 0))
     mixed = mix(q, k, v, is_padding, dropout).transpose(1, 2).reshape(n_texts * longest, width)
     return mixed if slots is None else _unpad(mixed, slots)
 
@@ -152,6 +189,7 @@ class PackedEncoder(nn.Module):
         is_narrow = sizes.embedding_width != sizes.width
         self.widen = nn.Linear(sizes.embedding_width, sizes.width) if is_narrow else None
         self.layers = nn.ModuleList(EncoderLayer(sizes) for _ in range(sizes.n_layers))
+        self.prompt: nn.Module | None = None  # puts rows before each text
         self.dropout = 0.0
         self.compute_dtype = torch.float32
         self.n_frozen = 0
@@ -199,10 +237,13 @@ class PackedEncoder(nn.Module):
     def forward(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D) states; starts above the frozen layers where their states are known."""
         x = self.trunk(batch) if batch.states is None else batch.states
+        own = None
+        if self.prompt is not None:
+            x, batch, own = self.prompt(x, batch)
         for layer in self.layers[self.n_frozen :]:
             run = partial(checkpoint, layer, use_reentrant=False) if self.recompute else layer
             x = run(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
-        return x
+        return x if own is None else _unpad(x, own)
 
     def trunk(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D), the embeddings and what the frozen layers make of them."""

@@ -55,6 +55,15 @@ def add_gradients(run: TuningRun, train: EncodedExamples, rows: Sequence[int]) -
     return loss, f"memory ran out at {largest:,} tokens at once: {half:,} from here on"
 
 
+def add_penalty(run: TuningRun) -> float:
+    """Backward through the term that the way of tuning adds to the loss; returns its value."""
+    if run.attachment.penalty is None:
+        return 0.0
+    penalty = run.attachment.penalty()
+    torch.autograd.backward(penalty)
+    return penalty.item()
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether *error* is how torch says that memory is short, on a GPU or on the CPU.
 

@@ -19,7 +19,7 @@ from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import DivergedError
 from tailorbird.metrics import accuracy, macro_f1
 from tailorbird.records import Event, StepReport
-from tailorbird.tuning.gradients import add_gradients
+from tailorbird.tuning.gradients import add_gradients, add_penalty
 from tailorbird.tuning.losses import cross_entropy
 from tailorbird.tuning.optimizers import clip_gradients, set_rates
 from tailorbird.tuning.run import EncodedExamples, TuningRun
@@ -43,7 +43,7 @@ def tune(
     """
     plan, lengths = run.plan, train.tokens.lengths
     n_epoch_steps = len(epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=0))
-    n_steps = plan.n_epochs * n_epoch_steps
+    n_steps = run.n_steps = plan.n_epochs * n_epoch_steps
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
     report = partial(_report, run, n_steps, n_epoch_steps)
 
@@ -90,6 +90,7 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     start = time.perf_counter()
     model = run.model.train()
     loss, note = add_gradients(run, train, rows)
+    loss += add_penalty(run)
     if not np.isfinite(loss):
         run.restore_best()
         raise DivergedError(
@@ -100,8 +101,10 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     clip_gradients(model, run.plan.optimizer.max_grad_norm)
     for optimizer in run.optimizers:
         optimizer.step()
-        optimizer.zero_grad()
     run.step += 1
+    if run.attachment.after_step is not None:
+        run.attachment.after_step(run.step, run.n_steps)
+    run.drop_gradients()
     run.n_tokens += sum(train.tokens.lengths_of(rows))
     run.losses.append(loss)
     run.elapsed_s += time.perf_counter() - start

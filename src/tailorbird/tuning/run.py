@@ -59,6 +59,7 @@ class TuningRun:
         self.micro_batch_tokens = plan.settings.micro_batch_tokens
         self.rate = 0.0
         self.step = 0
+        self.n_steps = 0  # there will be; known when tuning begins
         self.validated_step = 0
         self.n_tokens = 0
         self.elapsed_s = 0.0
