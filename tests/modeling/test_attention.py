@@ -1,0 +1,108 @@
+"""Ways to compute attention agree; the faster one is taken by length."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from tailorbird.modeling.attention import FUSED_FROM, fused, has_varlen, mix, plain, varlen
+from tailorbird.modeling.encoder import attend
+from tailorbird.modeling.packing import pack
+
+
+def queries_keys_values(
+    n_texts: int, n_queries: int, n_keys: int, *, head_width: int = 12
+) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (
+        torch.randn(n_texts, 3, length, head_width, generator=generator)
+        for length in (n_queries, n_keys, n_keys)
+    )
+    return (q * head_width**-0.5).requires_grad_(), k.requires_grad_(), v.requires_grad_()
+
+
+@pytest.mark.parametrize(("n_queries", "n_keys"), [(1, 1), (5, 5), (33, 40), (300, 300)])
+@pytest.mark.parametrize("is_ragged", [True, False])
+def test_plain_and_fused_agree_with_their_gradients(
+    n_queries: int, n_keys: int, is_ragged: bool
+) -> None:
+    parts = queries_keys_values(2, n_queries, n_keys)
+    lengths = torch.tensor([n_keys, max(1, n_keys - 3)])
+    is_padding = torch.arange(n_keys) >= lengths[:, None] if is_ragged else None
+    direction = torch.randn(2, 3, n_queries, 12, generator=torch.Generator().manual_seed(1))
+    found = []
+    for way in (plain, fused):
+        mixed = way(*parts, is_padding)
+        found.append((mixed.detach(), *torch.autograd.grad((mixed * direction).sum(), parts)))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", FUSED_FROM)
+def test_short_texts_take_plain_products_and_long_ones_the_fused_kernel(
+    dtype: torch.dtype,
+) -> None:
+    threshold = FUSED_FROM[dtype]
+    for length, way in ((threshold - 1, plain), (threshold, fused)):
+        parts = [part.detach().to(dtype) for part in queries_keys_values(1, length, length)]
+        assert torch.equal(mix(*parts), way(*parts))
+
+
+def test_packed_attention_of_long_and_short_texts_equals_each_alone() -> None:
+    lengths = [FUSED_FROM[torch.float32] + 5, 7]
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(sum(lengths), 3 * 24, generator=generator)
+    batch = pack([[1] * length for length in lengths])
+    together = attend(qkv, batch, n_heads=2)
+    alone = [attend(part, pack([[1] * len(part)]), n_heads=2) for part in qkv.split(lengths)]
+    assert (together - torch.cat(alone)).abs().max() < 1e-5
+
+
+def test_dropout_acts_at_every_length() -> None:
+    for length in (8, FUSED_FROM[torch.float32]):
+        q, k, v = queries_keys_values(1, length, length)
+        assert not torch.equal(mix(q, k, v, None, 0.5), mix(q, k, v, None, 0.5))
+
+
+def test_a_cpu_never_loads_the_attention_of_gpus() -> None:
+    code = (
+        "import sys, torch\n"
+        "from tailorbird.modeling.encoder import attend\n"
+        "from tailorbird.modeling.packing import pack\n"
+        "attend(torch.randn(3, 12), pack([[1, 1], [1]]), n_heads=1)\n"
+        "print('torch.nn.attention.varlen' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_a_cpu_has_no_varlen() -> None:
+    assert not has_varlen(torch.zeros(2, 24, dtype=torch.bfloat16), n_heads=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_varlen_on_a_gpu_equals_padded_attention_with_its_gradient() -> None:
+    lengths = [300, 1, 17, 64]
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(sum(lengths), 3 * 64, generator=generator) * 0.5
+    direction = torch.randn(sum(lengths), 64, generator=generator)
+    batch = pack([[1] * length for length in lengths])
+    exact = start.clone().requires_grad_()
+    expected = attend(exact, batch, n_heads=2)
+    (expected * direction).sum().backward()
+    half = start.to("cuda", torch.bfloat16).requires_grad_()
+    assert has_varlen(half, n_heads=2)
+    assert not has_varlen(half.float(), n_heads=2)
+    found = varlen(half, batch.to("cuda"), n_heads=2)
+    (found.float() * direction.cuda()).sum().backward()
+    assert half.grad is not None
+    assert exact.grad is not None
+    assert (found.float().cpu() - expected).norm() / expected.norm() < 0.02
+    assert (half.grad.float().cpu() - exact.grad).norm() / exact.grad.norm() < 0.02
