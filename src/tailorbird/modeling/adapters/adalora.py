@@ -124,7 +124,8 @@ class AdaLoraAdapter(nn.Module):
         a, b, e = (
             self.get_buffer(f"sensitivity_{n}") * self.get_buffer(f"uncertainty_{n}") for n in "abe"
         )
-        return e[:, 0] + a.mean(1) + b.mean(0)
+        scores: Tensor = e[:, 0] + a.mean(1) + b.mean(0)
+        return scores
 
     @torch.no_grad()
     def cut(self) -> None:
@@ -142,7 +143,8 @@ def skewness(adapters: Sequence[AdaLoraAdapter]) -> Tensor:
         [product for each in adapters for product in (each.a @ each.a.T, each.b.T @ each.b)]
     )  # (2 M, R, R)
     unit = torch.eye(products.shape[-1], device=products.device)
-    return torch.linalg.matrix_norm(products - unit).mean()
+    distances: Tensor = torch.linalg.matrix_norm(products - unit)
+    return distances.mean()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _LORA = {"a": "lora_A.weight", "b": "lora_B.weight", "length": "lora_magnitude_vector"}
 _ADALORA = {"a": "lora_A", "b": "lora_B", "e": "lora_E"}
-_REFUSED = {
+_REFUSED: dict[str, tuple[Any, ...]] = {
     "bias": ("none", None),
     "modules_to_save": (None, []),
     "rank_pattern": (None, {}),
@@ -154,7 +154,10 @@ def load_peft(backbone: Any, folder: Path) -> Attachment:
 
 
 def _settings(config: dict[str, Any]) -> MethodSettings:
-    shared = {"alpha": float(config["lora_alpha"]), "dropout": float(config["lora_dropout"])}
+    shared: dict[str, Any] = {
+        "alpha": float(config["lora_alpha"]),
+        "dropout": float(config["lora_dropout"]),
+    }
     if config["peft_type"] == "LORA":
         return MethodSettings(
             name="lora",
