@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tailorbird.modeling.packing import PackedBatch
 
-FUSED_FROM = {torch.float32: 256, torch.bfloat16: 256}
+FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 """The L from which the fused kernel, forward and backward, is the faster one on a CPU."""
 
 
@@ -38,7 +38,7 @@ def mix(
     ([2.0, 2.0], [[[[1.0], [1.0]]]])
     """
     # The CPU's fused kernel knows no dropout: with it, torch would take plain products anyway.
-    is_long = dropout == 0 and k.shape[2] >= FUSED_FROM.get(q.dtype, 256)
+    is_long = dropout == 0 and k.shape[2] >= FUSED_FROM.get(q.dtype, 512)
     way = fused if q.is_cuda or is_long else plain
     return way(q, k, v, is_padding, dropout)
 
