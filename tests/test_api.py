@@ -379,3 +379,19 @@ def test_a_run_of_other_logs_is_not_gone_on_with(
     moved.write_bytes(b"text,intent\nhello,greeting\n")
     with pytest.raises(StoreError, match="name another with --run"):
         runs.check_source(run, str(moved))
+
+
+def test_rates_are_tried_without_touching_what_the_run_has(
+    built: tuple[Workspace, Bundle, Listener], settings: Settings
+) -> None:
+    workspace, _, _ = built
+    run = workspace.run()
+    before = {path.name: path.read_bytes() for path in run.path.glob("*.json*")}
+    said: list[str] = []
+    advice = api.find_rate(run, workspace, settings, say=said.append, n_steps=30)
+    assert 1e-7 <= advice["rate"] < 1.0
+    assert said[-1].startswith(f"learning rate: {advice['rate']:g} (")
+    assert len(run.read_json("rates.json")["points"]) <= 30
+    assert "<svg" in (run.path / "rates.html").read_text(encoding="utf-8")
+    after = {path.name: path.read_bytes() for path in run.path.glob("*.json*")}
+    assert {name: after[name] for name in before} == before

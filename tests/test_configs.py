@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tailorbird.config import load_settings
+from tailorbird.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 
@@ -23,3 +24,20 @@ def test_classic_is_the_textbook_recipe() -> None:
     assert (settings.tuning.batch_size, settings.tuning.learning_rate) == (16, 2e-5)
     assert 3 <= settings.tuning.n_epochs <= 5
     assert (settings.tuning.schedule, settings.tuning.warmup_fraction) == ("linear", 0.1)
+    assert (settings.optimizer.name, settings.optimizer.weight_decay) == ("adamw", 0.01)
+    assert settings.optimizer.max_grad_norm == 1.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tuning.weight_decay", "optimizer.weight_decay"),
+        ("tuning.max_grad_norm", "optimizer.max_grad_norm"),
+        ("tuning.label_smoothing", "loss.label_smoothing"),
+    ],
+)
+def test_a_setting_that_moved_says_where_it_is_now(old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{old} has moved; set {new}"):
+        load_settings(overrides=[f"{old}=0.1"])
+    section, key = new.split(".")
+    assert getattr(getattr(load_settings(overrides=[f"{new}=0.1"]), section), key) == 0.1

@@ -46,6 +46,7 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("cli", "modeling.embedded"),  # the verbs weights and doctor manage packages; nobody else does
+    ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("tuning", "data.batching"),  # batches are made for the loop alone
 }
 """The imports past a door, each with its reason."""

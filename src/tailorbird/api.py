@@ -211,16 +211,8 @@ def tune(
     saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
     splits = load_examples(run)
     backbone, model = _untuned(splits, workspace, settings, say)
-    plan, decisions = tuning.plan_tuning(
-        model,
-        n_rows=len(splits["train"]),
-        settings=settings.tuning,
-        model_settings=settings.model,
-        optimizer=settings.optimizer,
-        loss=settings.loss,
-        method=settings.method,
-        dtype_before=saved[1]["plan"]["dtype"] if saved else "",
-    )
+    dtype_before = saved[1]["plan"]["dtype"] if saved else ""
+    plan, decisions = _plan(model, splits, settings, dtype_before)
     for decision in decisions:
         say(decision)
     train, validation = (
@@ -269,6 +261,57 @@ def tune(
         },
     )
     checkpoint.unlink(missing_ok=True)
+
+
+def find_rate(
+    run: Run,
+    workspace: Workspace,
+    settings: Settings,
+    *,
+    say: Say = lambda _: None,
+    n_steps: int = 100,
+) -> dict[str, Any]:
+    """Try *n_steps* growing learning rates on the run's examples; the advice, with its reason.
+
+    Leaves ``rates.json`` and the plot ``rates.html``; the run is otherwise as before.
+    """
+    from tailorbird import tuning
+    from tailorbird.evaluation.rate_page import write_rate_page
+
+    if not done(run, "split"):
+        raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
+    splits = load_examples(run)
+    _, model = _untuned(splits, workspace, settings, say)
+    plan, _ = _plan(model, splits, settings)
+    state = tuning.TuningRun(model, plan)
+    train = state.with_trunk(tuning.encode_examples(model, splits["train"]))
+    if settings.model.init_head == "features":
+        say(state.start_head(train))
+    points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
+    advice = asdict(tuning.rate_finder.advise(points))
+    rows = [asdict(point) for point in points]
+    run.write_json("rates.json", {"advice": advice, "points": rows})
+    write_rate_page(run.path / "rates.html", rows, advice)
+    say(f"learning rate: {advice['rate']:g} ({advice['reason']}); set now: {plan.learning_rate:g}")
+    return advice
+
+
+def _plan(
+    model: Any, splits: dict[str, list[Example]], settings: Settings, dtype_before: str = ""
+) -> tuple[Any, list[str]]:
+    """The plan of the tuning, with its decisions."""
+    from tailorbird import tuning
+
+    return tuning.plan_tuning(
+        model,
+        n_rows=len(splits["train"]),
+        settings=settings.tuning,
+        model_settings=settings.model,
+        optimizer=settings.optimizer,
+        loss=settings.loss,
+        method=settings.method,
+        dtype_before=dtype_before,
+    )
 
 
 def _untuned(

@@ -124,7 +124,7 @@ class TuningSettings:
         0, "Tokens computed at once; gradients add up to the whole batch's. 0: the whole batch."
     )
     recompute: bool = setting(
-        False, "Compute layers twice rather than keep what they made: less memory, a third slower."
+        False, "Compute layers twice rather than keep what they made: less memory, more time."
     )
     patience: int = setting(2, "Validations without gain before stopping; 0: never stop early.")
     validations_per_epoch: int = setting(1, "How often validation is measured.")

@@ -99,6 +99,9 @@ def tune(
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
     ] = 60.0,
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Do not tune: try learning rates, advise one.")
+    ] = False,
     track: options.Track = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -107,6 +110,9 @@ def tune(
 
     given = options.overrides(set_, model_backbone=backbone, method_name=method)
     with _stage(workspace, run, given, as_json) as at, stop_on_interrupt(at.display) as stop:
+        if find_rate:
+            _find_rate(at, as_json, workspace)
+            return
         with closing(Audience(at.display)) as audience:
             audience.stage("tune")
             audience.track(track, at.run)
@@ -127,6 +133,24 @@ def tune(
             SCREEN.print(f"stopped; go on with: {again}", markup=False)
             raise typer.Exit(130)
         _finish(at.run, at.run.read_json("tune.json"), "evaluate", as_json)
+
+
+def _find_rate(at: _At, as_json: bool, workspace: Path | None) -> None:
+    """Sweep the learning rate; print the advice, as a command to go on with, and the plot's place.
+
+    The run keeps the rate it has until that command is given.
+    """
+    from tailorbird import api
+
+    advice = api.find_rate(at.run, at.space, at.settings, say=at.display.say)
+    page = at.run.path / "rates.html"
+    if as_json:
+        print_json({"run": at.run.name, **advice, "plot": str(page)})
+        return
+    SCREEN.print(f"plot: {page}", markup=False)
+    words = (at.run.name, "--set", f"tuning.learning_rate={advice['rate']:g}")
+    use = options.command("tune --run", *words, workspace=workspace)
+    SCREEN.print(f"use it: {use}", markup=False)
 
 
 def evaluate(
