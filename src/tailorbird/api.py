@@ -249,7 +249,7 @@ def tune(
     run.write_json(
         "tune.json",
         {
-            "settings": plan.to_json() | asdict(settings.model),
+            "settings": plan.to_json() | asdict(settings.model) | {"pooling": model.pooling},
             "train_s": state.elapsed_s,
             "tokens_per_s": state.n_tokens / max(state.elapsed_s, 1e-9),
             "n_parameters": sum(p.numel() for p in parameters),
@@ -334,6 +334,9 @@ def _untuned(
     torch.manual_seed(settings.tuning.seed)
     model = build_classifier(backbone, labels, settings=settings.model)
     say(f"encoder: {model.encoder.reason}")
+    if settings.model.pooling == "auto":
+        why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
+        say(f"pooling: {model.pooling} ({why})")
     if not settings.model.max_tokens:
         longest = model.tokenizer.fit_max_tokens(texts)
         say(f"longest input: {longest} tokens (covers 99.5 % of the training texts)")

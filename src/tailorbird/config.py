@@ -79,7 +79,9 @@ class ModelSettings:
     backbone: str = setting("auto", "auto, minilm, e5, a folder, or a hub name.")
     max_tokens: int = setting(0, "Longest input in tokens; 0: from the data, at most 256.")
     freeze_layers: int = setting(-1, "Lowest layers left as pretrained; -1: by model and machine.")
-    pooling: Literal["mean", "cls"] = setting("mean", "How token states become one vector.")
+    pooling: Literal["auto", "mean", "cls"] = setting(
+        "auto", "How token states become one vector; auto: as the backbone was trained, else mean."
+    )
     dropout: float = setting(0.1, "Dropout before the head.")
     encoder_dropout: float = setting(0.0, "Dropout inside the layers that are tuned.")
     init_head: Literal["features", "random"] = setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from tailorbird.modeling import (
 )
 from tailorbird.modeling.heads import ClassificationHead
 from tailorbird.modeling.packing import TokenizedTexts, inference_batches
+from tailorbird.modeling.sources import BackboneFolder
 from tailorbird.testing import write_tiny_backbone
 
 TEXTS = ["where is my parcel", "退款", "a b c d e f", "hello there", "x"]
@@ -70,6 +72,18 @@ def test_inference_leaves_training_mode_as_it_was(model: TextClassifier) -> None
     first, second = model.logits(TEXTS), model.logits(TEXTS)
     assert torch.equal(first, second)
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("setting", "trained", "pooling"),
+    [("auto", "cls", "cls"), ("auto", "", "mean"), ("mean", "cls", "mean")],
+)
+def test_pooling_follows_the_backbone_unless_set(
+    tiny: Path, setting: Literal["auto", "mean"], trained: str, pooling: str
+) -> None:
+    backbone = BackboneFolder(tiny, "tiny", "bert", pooling=trained)
+    settings = ModelSettings(pooling=setting)
+    assert build_classifier(backbone, ["a", "b"], settings=settings).pooling == pooling
 
 
 def test_long_texts_are_cut_at_max_tokens(tiny: Path) -> None:

@@ -298,6 +298,25 @@ def test_prompts_of_the_folder_give_its_prefix(tmp_path: Path) -> None:
     assert resolve_backbone(str(folder), cache=tmp_path).query_prefix == "search_query: "
 
 
+@pytest.mark.parametrize(
+    ("modes", "pooling"),
+    [
+        ('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}', "cls"),
+        ('{"pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true}', "mean"),
+        ('{"pooling_mode": "cls"}', "cls"),
+        ('{"pooling_mode_lasttoken": true}', ""),
+        ('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}', ""),
+    ],
+)
+def test_pooling_is_what_the_folder_was_trained_with(
+    tmp_path: Path, modes: str, pooling: str
+) -> None:
+    folder = hub_folder(tmp_path / "bge")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(modes)
+    assert resolve_backbone(str(folder), cache=tmp_path).pooling == pooling
+
+
 def test_hub_name_is_downloaded_and_described(tmp_path: Path) -> None:
     folder = hub_folder(tmp_path / "s", **{"README.md": "---\nlicense: mit\n---\n# E5"})
     asked: list[str] = []

@@ -153,7 +153,8 @@ def build_classifier(
         prefix=backbone.query_prefix,
     )
     head = ClassificationHead(encoder.width, len(labels), dropout=settings.dropout)
-    return TextClassifier(tokenizer, encoder, head, labels=labels, pooling=settings.pooling)
+    pooling = (backbone.pooling or "mean") if settings.pooling == "auto" else settings.pooling
+    return TextClassifier(tokenizer, encoder, head, labels=labels, pooling=pooling)
 
 
 def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> None:

@@ -23,6 +23,8 @@ NOTICEABLE_HAN = 0.002
 as a Chinese sentence has a fifth of the letters of an English one."""
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_POOLING_FILE = "1_Pooling/config.json"
+_POOLINGS = {"mean_tokens": "mean", "cls_token": "cls", "mean": "mean", "cls": "cls"}
 _NEEDED = ("config.json", "tokenizer.json")
 _CURE = "a backbone folder holds config.json, model.safetensors and tokenizer.json"
 _CURES = {
@@ -44,6 +46,8 @@ class BackboneFolder:
     """Put before every text, as the model was trained."""
     licence: str = ""
     """As its source states it; empty where that is not known."""
+    pooling: str = ""
+    """How it was trained to make one vector of a text, ``mean`` or ``cls``; empty: not known."""
 
 
 def choose_backbone(texts: Iterable[str]) -> tuple[str, str]:
@@ -71,7 +75,7 @@ def download_from_hub(name: str) -> Path:
 
     wanted: dict[str, Any] = {
         "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"],
-        "ignore_patterns": ["*/*"],  # other formats of the same weights live in folders
+        "ignore_patterns": ["[!1]*/*"],  # other formats of the same weights live in folders
     }
     try:
         folder = Path(snapshot_download(name, local_files_only=True, **wanted))
@@ -103,6 +107,7 @@ def resolve_backbone(
             str(_config(folder).get("model_type", "")),
             embedded.query_prefix,
             embedded.licence,
+            pooling="mean",  # all of them were trained so
         )
     if embedded is not None:  # its package does not exist for this machine
         return _from_hub(embedded.hub_name, download)
@@ -146,6 +151,7 @@ def _described(folder: Path, name: str) -> BackboneFolder:
         str(_config(folder).get("model_type", "")),
         source.get("query_prefix", _query_prefix(folder, name)),
         source.get("licence", _licence(folder)),
+        _pooling(folder),
     )
 
 
@@ -166,6 +172,16 @@ def _query_prefix(folder: Path, name: str) -> str:
             return str(prompts["query"])
     is_e5 = re.search(r"(^|[^a-z0-9])e5([^a-z0-9]|$)", name.lower()) is not None
     return "query: " if is_e5 and "instruct" not in name.lower() else ""
+
+
+def _pooling(folder: Path) -> str:
+    """As sentence-transformers keeps it; empty where it does not, or pools in another way."""
+    path = folder / _POOLING_FILE
+    modes = _read_json(path) if path.is_file() else {}
+    named = str(modes.get("pooling_mode", ""))
+    found = {named} | {mode for mode in _POOLINGS if modes.get(f"pooling_mode_{mode}")}
+    known = {_POOLINGS[mode] for mode in found if mode in _POOLINGS}
+    return known.pop() if len(known) == 1 else ""
 
 
 def _licence(folder: Path) -> str:
