@@ -1,4 +1,4 @@
-"""Public fakes for tests of your own: small, exact, and of the same shape as the real thing."""
+"""Public fakes for tests of your own, and contracts that every member of a kind keeps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tailorbird.records import Prediction
 from tailorbird.text import language_of
@@ -119,3 +120,114 @@ def write_tiny_backbone(folder: Path, *, n_layers: int = 2, seed: int = 0) -> Pa
         torch.manual_seed(seed)
         BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder
+
+
+def check_method(name: str, folder: Path, **options: Any) -> None:
+    """Assert what every way of tuning promises, on a tiny backbone.
+
+    - At step 0 the states are the pretrained ones, where it says so.
+    - Its own parameters and the head get gradients, nothing else does, and what is frozen is
+      bitwise the same after updates.
+    - Saved and loaded, it gives the same logits; merged, the same to 1e-5.
+    - Taken off, it leaves the pretrained states.
+    - Above frozen layers it leaves those alone, and their states can be cached.
+
+    Args:
+        name: a key of `tailorbird.modeling.adapters.METHODS`; yours, once you have added it.
+        folder: an empty folder to work in.
+        options: fields of `MethodSettings`.
+    """
+    import torch
+
+    from tailorbird.config import MethodSettings, ModelSettings
+    from tailorbird.errors import TuningError
+    from tailorbird.modeling import (
+        TextClassifier,
+        adapters,
+        build_classifier,
+        load_classifier,
+        resolve_backbone,
+        save_classifier,
+    )
+
+    chosen: dict[str, Any] = {"name": name, **options}
+    settings, method = MethodSettings(**chosen), adapters.METHODS[name]
+    tiny = write_tiny_backbone(folder / "tiny")
+    texts = [word for words in SHOP.values() for word in words]
+    targets = torch.tensor([i for i, words in enumerate(SHOP.values()) for _ in words])
+
+    def untuned() -> TextClassifier:
+        torch.manual_seed(0)
+        backbone = resolve_backbone(str(tiny), cache=folder)
+        return build_classifier(backbone, list(SHOP), settings=ModelSettings(dropout=0.0))
+
+    def build(n_frozen: int = 0) -> tuple[TextClassifier, adapters.Attachment]:
+        model = untuned()
+        model.encoder.freeze(n_frozen)
+        before = model.features(texts)
+        model.attachment = adapters.attach(model.encoder, settings)
+        is_silent = torch.allclose(model.features(texts), before, atol=1e-6)
+        assert is_silent == method.starts_silent, "the states at step 0"
+        return model, model.attachment
+
+    def step(model: TextClassifier, n_steps: int = 3) -> set[str]:
+        """Update as a loop would; the names of the parameters that were tuned."""
+        tuned = {name for name, p in model.named_parameters() if p.requires_grad}
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+        attachment = model.attachment
+        assert attachment is not None
+        tokens = model.tokenizer(texts)
+        for k in range(n_steps):
+            logits = model.train()(tokens.take(range(len(texts))))
+            loss = torch.nn.functional.cross_entropy(logits, targets)
+            loss = loss if attachment.penalty is None else loss + attachment.penalty()
+            torch.autograd.backward(loss)
+            graded = {name for name, p in model.named_parameters() if p.grad is not None}
+            assert graded == tuned, f"gradients of {graded ^ tuned}"
+            optimizer.step()
+            if attachment.after_step is not None:
+                attachment.after_step(k + 1, n_steps)
+            optimizer.zero_grad()
+        moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+        assert moved, "nothing moved"
+        assert moved <= tuned, f"frozen, but moved: {moved - tuned}"
+        return tuned
+
+    model, attachment = build()
+    tuned = step(model)
+    assert {"head.linear.weight", "head.linear.bias"} <= tuned, "the head is always tuned"
+    if attachment.originals is not None:
+        own = {*attachment.tensors(), *attachment.originals}
+        assert {name.removeprefix("encoder.") for name in tuned if "encoder." in name} <= own
+    logits = model.logits(texts)
+    save_classifier(model, folder / "saved", backbone=tiny)
+    assert torch.equal(model.logits(texts), logits), "saving changed the model"
+    again = load_classifier(folder / "saved").logits(texts)
+    assert torch.allclose(again, logits, atol=1e-5), "saved and loaded"
+    if attachment.can_merge:
+        attachment.merge()
+        assert not attachment.tensors(), "merged, but still attached"
+        assert torch.allclose(model.logits(texts), logits, atol=1e-5), "merged"
+
+    model, attachment = build()
+    step(model)
+    if attachment.originals is None:
+        try:
+            attachment.detach()
+        except TuningError:
+            pass
+        else:
+            raise AssertionError("detached, though the pretrained weights were not kept")
+    else:
+        attachment.detach()
+        left, pretrained = (dict(m.encoder.named_parameters()) for m in (model, untuned()))
+        assert left.keys() == pretrained.keys(), "still attached"
+        assert all(torch.equal(left[n], pretrained[n]) for n in left), "detached"
+
+    model, attachment = build(n_frozen=1)
+    below = {n for n in step(model) if n.startswith(("encoder.layers.0.", "encoder.words."))}
+    assert not below, "below the frozen layers"
+    cached = model.with_trunk(model.tokenizer(texts))
+    assert cached.states is not None, "nothing was cached"
+    assert torch.allclose(model.logits(cached), model.logits(texts), atol=1e-5), "cached"
