@@ -249,7 +249,9 @@ def tune(
     run.write_json(
         "tune.json",
         {
-            "settings": plan.to_json() | asdict(settings.model) | {"pooling": model.pooling},
+            "settings": plan.to_json()
+            | asdict(settings.model)
+            | {"pooling": model.pooling, "method": plan.method.name},
             "train_s": state.elapsed_s,
             "tokens_per_s": state.n_tokens / max(state.elapsed_s, 1e-9),
             "n_parameters": sum(p.numel() for p in parameters),
