@@ -314,6 +314,7 @@ def _write(folder: Path, model: EmbeddedModel) -> None:
         "weights_sha256": model.weights.sha256,
         "licence": model.licence,
         "query_prefix": model.query_prefix,
+        "pooling": "mean",
         "sha256": {path.name: file_sha256(path) for path in files},
     }
     _write_json(folder / "source.json", source)

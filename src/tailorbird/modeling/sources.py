@@ -151,7 +151,7 @@ def _described(folder: Path, name: str) -> BackboneFolder:
         str(_config(folder).get("model_type", "")),
         source.get("query_prefix", _query_prefix(folder, name)),
         source.get("licence", _licence(folder)),
-        _pooling(folder),
+        source.get("pooling", _pooling(folder)),
     )
 
 
