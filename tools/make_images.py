@@ -31,7 +31,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1100, "height": 760}, locale="en")
+        page = browser.new_page(viewport={"width": 1100, "height": 900}, locale="en")
         page.goto(f"{address}/console/")
         for question in QUESTIONS:
             ask(page, question)

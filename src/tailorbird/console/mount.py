@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +68,8 @@ def mount_console(app: FastAPI, service: Service, *, folder: Path | None) -> Non
     for path in ("/", "/report", "/report.html"):
         nicegui_app.remove_route(path)
     _add_pages(console)
+    # At its start NiceGUI looks at every object in memory; touching this one of torch's warns.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op`", FutureWarning)
     ui.run_with(
         app,
         mount_path=PATH,
