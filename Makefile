@@ -1,5 +1,5 @@
 # make run                  an assistant from the sample logs, served on http://127.0.0.1:8420
-# make run LOGS=chats.jsonl  the same from your own logs
+# make run LOGS=chats.jsonl  the same from your own logs      make run PORT=8421  elsewhere
 # make test                 lint, types and tests       make test-browser  tests in a real browser
 # make setup                the full environment (core, dev, bench); runs nothing
 # make lint · make format · make constraints · make reference · make clean
@@ -8,6 +8,7 @@
 # chooses the Python.
 
 LOGS ?= examples/logs/shop.jsonl
+PORT ?= 8420
 WORKERS ?= 2
 
 BIN := .venv/bin
@@ -30,7 +31,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
 run: $(DONE)/core $(DONE)/weights
-	@$(BIN)/tailorbird up "$(LOGS)"
+	@$(BIN)/tailorbird up "$(LOGS)" --port $(PORT)
 
 test: lint $(DONE)/packages
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not browser and not gpu"

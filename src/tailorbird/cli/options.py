@@ -35,6 +35,10 @@ ApiKey = Annotated[
         help="Key that clients send; needed where others than this machine can connect.",
     ),
 ]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", help="Port to listen on.", show_default="8420", min=0, max=65535),
+]
 Track = Annotated[
     list[str] | None,
     typer.Option("--track", help="Draw the curves elsewhere too: tensorboard; repeat for more."),

@@ -15,9 +15,7 @@ def serve(
     *,
     workspace: options.Workspace = None,
     host: Annotated[str, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = "",
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on.", show_default="8420", min=0, max=65535)
-    ] = None,
+    port: options.Port = None,
     api_key: options.ApiKey = "",
     bundle: Annotated[
         str, typer.Option(help="Bundle id.", show_default="the live one, followed as it changes")

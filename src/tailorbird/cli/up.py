@@ -15,6 +15,7 @@ def up(
     workspace: options.Workspace = None,
     config: options.Config = None,
     set_: options.Overrides = None,
+    port: options.Port = None,
     api_key: options.ApiKey = "",
 ) -> None:
     """Serve an assistant made from LOGS; what is built already is not built again.
@@ -39,4 +40,4 @@ def up(
             if bundle is None:
                 display.say("stopped; the same command goes on from here")
                 raise typer.Exit(130)
-    serve(workspace=workspace, api_key=api_key, config=config, set_=set_)
+    serve(workspace=workspace, port=port, api_key=api_key, config=config, set_=set_)
