@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tailorbird.config import ModelSettings, OptimizerSettings, TuningSettings
+from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
+from tailorbird.errors import ConfigError
 from tailorbird.modeling import build_classifier, resolve_backbone
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import plan_tuning
@@ -95,3 +96,17 @@ def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
     assert f"batch size: {plan.batch_size} (500 training rows)" in said
     assert "compute type:" in said
     assert "frozen layers: 0" in said
+
+
+def test_label_smoothing_of_the_focal_loss_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_backbone(tmp_path)
+    backbone = resolve_backbone(str(folder), cache=folder)
+    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    with pytest.raises(ConfigError, match=r"label_smoothing = 0\.1 has no meaning for the focal"):
+        plan_tuning(
+            model,
+            n_rows=500,
+            settings=TuningSettings(),
+            model_settings=ModelSettings(),
+            loss=LossSettings(name="focal", label_smoothing=0.1),
+        )

@@ -15,6 +15,7 @@ from tailorbird.config import (
     OptimizerSettings,
     TuningSettings,
 )
+from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype
 from tailorbird.modeling import TextClassifier, adapters
 from tailorbird.tuning.optimizers import RATE_FACTORS
@@ -90,6 +91,11 @@ def plan_tuning(
     A run that goes on keeps the compute type it had, *dtype_before*, where it is chosen by timing.
     """
     optimizer, loss = optimizer or OptimizerSettings(), loss or LossSettings()
+    if loss.name == "focal" and loss.label_smoothing:
+        raise ConfigError(
+            f"loss.label_smoothing = {loss.label_smoothing:g} has no meaning for the focal loss",
+            cure="set it to 0, or loss.name=cross_entropy",
+        )
     method = method or MethodSettings()
     way = adapters.METHODS[method.name]
     decisions: list[str] = []
