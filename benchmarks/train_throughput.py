@@ -20,7 +20,7 @@ from benchmarks.building import data_folder
 from benchmarks.rounds import compare, folder_option, show
 from tailorbird.config import ModelSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
-from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.modeling import build_model, resolve_backbone
 from tailorbird.records import Example
 from tailorbird.tuning import TuningRun, encode_examples, plan_tuning
 from tailorbird.tuning.loop import update
@@ -46,7 +46,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
     """Our loop's updates, with our defaults."""
     texts, labels = load_rows(options)
     torch.manual_seed(0)
-    model = build_classifier(minilm(), sorted(set(labels)), settings=ModelSettings())
+    model = build_model(minilm(), sorted(set(labels)), settings=ModelSettings())
     examples = [Example(text, label) for text, label in zip(texts, labels, strict=True)]
     plan, _ = plan_tuning(
         model, n_rows=len(examples), settings=TuningSettings(), model_settings=ModelSettings()
@@ -60,7 +60,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
     for batch in batches[N_WARM : 2 * N_STEPS]:
         update(run, rows, batch)
     speed = (run.n_tokens - n_tokens) / (run.elapsed_s - elapsed_s)
-    n_weights = sum(p.numel() for p in model.encoder.layers.parameters() if p.ndim > 1)
+    n_weights = sum(p.numel() for p in model.backbone.layers.parameters() if p.ndim > 1)
     peak = largest_product()
     return {
         "tokens_per_s": speed,

@@ -204,7 +204,7 @@ def tune(
     *stop* says so, the state is kept and the generator ends early, without ``tune.json``.
     """
     from tailorbird import tuning
-    from tailorbird.modeling import save_classifier
+    from tailorbird.modeling import save_model
 
     checkpoint, curve = run.path / CHECKPOINT, run.path / CURVE
     begin(run, "tune", keep_checkpoint=resume)
@@ -244,7 +244,7 @@ def tune(
             if is_over:
                 return
     folder = run.path / "model"
-    save_classifier(model, folder, backbone=backbone.path)
+    save_model(model, folder, backbone=backbone.path)
     parameters = list(model.parameters())
     run.write_json(
         "tune.json",
@@ -322,7 +322,7 @@ def _untuned(
     """The backbone's folder, and the model before the first step."""
     import torch
 
-    from tailorbird.modeling import build_classifier, choose_backbone, resolve_backbone
+    from tailorbird.modeling import build_model, choose_backbone, resolve_backbone
 
     texts = [example.text for example in splits["train"]]
     name = settings.model.backbone
@@ -334,8 +334,8 @@ def _untuned(
     backbone = resolve_backbone(name, cache=workspace.cache_path)
     labels = sorted({example.label for name in SPLITS for example in splits[name]})
     torch.manual_seed(settings.tuning.seed)
-    model = build_classifier(backbone, labels, settings=settings.model)
-    say(f"encoder: {model.encoder.reason}")
+    model = build_model(backbone, labels, settings=settings.model)
+    say(f"encoder: {model.backbone.reason}")
     if settings.model.pooling == "auto":
         why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
         say(f"pooling: {model.pooling} ({why})")
@@ -358,10 +358,10 @@ def evaluate(
     """
     from tailorbird import evaluation, tuning
     from tailorbird.hardware import processor
-    from tailorbird.modeling import load_classifier
+    from tailorbird.modeling import load_model
 
     splits = load_examples(run)
-    model = load_classifier(run.path / "model")
+    model = load_model(run.path / "model")
     encoded = {name: tuning.encode_examples(model, splits[name]) for name in ("validation", "test")}
     logits = model.logits(encoded["validation"].tokens).numpy()
     targets = encoded["validation"].targets.numpy()

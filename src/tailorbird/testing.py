@@ -142,12 +142,12 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
     from tailorbird.config import MethodSettings, ModelSettings
     from tailorbird.errors import TuningError
     from tailorbird.modeling import (
-        TextClassifier,
+        TextModel,
         adapters,
-        build_classifier,
-        load_classifier,
+        build_model,
+        load_model,
         resolve_backbone,
-        save_classifier,
+        save_model,
     )
 
     chosen: dict[str, Any] = {"name": name, **options}
@@ -156,21 +156,21 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
     texts = [word for words in SHOP.values() for word in words]
     targets = torch.tensor([i for i, words in enumerate(SHOP.values()) for _ in words])
 
-    def untuned() -> TextClassifier:
+    def untuned() -> TextModel:
         torch.manual_seed(0)
         backbone = resolve_backbone(str(tiny), cache=folder)
-        return build_classifier(backbone, list(SHOP), settings=ModelSettings(dropout=0.0))
+        return build_model(backbone, list(SHOP), settings=ModelSettings(dropout=0.0))
 
-    def build(n_frozen: int = 0) -> tuple[TextClassifier, adapters.Attachment]:
+    def build(n_frozen: int = 0) -> tuple[TextModel, adapters.Attachment]:
         model = untuned()
-        model.encoder.freeze(n_frozen)
+        model.backbone.freeze(n_frozen)
         before = model.features(texts)
-        model.attachment = adapters.attach(model.encoder, settings)
+        model.attachment = adapters.attach(model.backbone, settings)
         is_silent = torch.allclose(model.features(texts), before, atol=1e-6)
         assert is_silent == method.starts_silent, "the states at step 0"
         return model, model.attachment
 
-    def step(model: TextClassifier, n_steps: int = 3) -> set[str]:
+    def step(model: TextModel, n_steps: int = 3) -> set[str]:
         """Update as a loop would; the names of the parameters that were tuned."""
         tuned = {name for name, p in model.named_parameters() if p.requires_grad}
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -199,11 +199,11 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
     assert {"head.linear.weight", "head.linear.bias"} <= tuned, "the head is always tuned"
     if attachment.originals is not None:
         own = {*attachment.tensors(), *attachment.originals}
-        assert {name.removeprefix("encoder.") for name in tuned if "encoder." in name} <= own
+        assert {name.removeprefix("backbone.") for name in tuned if "backbone." in name} <= own
     logits = model.logits(texts)
-    save_classifier(model, folder / "saved", backbone=tiny)
+    save_model(model, folder / "saved", backbone=tiny)
     assert torch.equal(model.logits(texts), logits), "saving changed the model"
-    again = load_classifier(folder / "saved").logits(texts)
+    again = load_model(folder / "saved").logits(texts)
     assert torch.allclose(again, logits, atol=1e-5), "saved and loaded"
     if attachment.can_merge:
         attachment.merge()
@@ -221,12 +221,12 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
             raise AssertionError("detached, though the pretrained weights were not kept")
     else:
         attachment.detach()
-        left, pretrained = (dict(m.encoder.named_parameters()) for m in (model, untuned()))
+        left, pretrained = (dict(m.backbone.named_parameters()) for m in (model, untuned()))
         assert left.keys() == pretrained.keys(), "still attached"
         assert all(torch.equal(left[n], pretrained[n]) for n in left), "detached"
 
     model, attachment = build(n_frozen=1)
-    below = {n for n in step(model) if n.startswith(("encoder.layers.0.", "encoder.words."))}
+    below = {n for n in step(model) if n.startswith(("backbone.layers.0.", "backbone.words."))}
     assert not below, "below the frozen layers"
     cached = model.with_trunk(model.tokenizer(texts))
     assert cached.states is not None, "nothing was cached"

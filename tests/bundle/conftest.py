@@ -110,7 +110,7 @@ def model_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "model"
     folder.mkdir(parents=True)
     save_file({"weight": np.arange(6, dtype=np.float32)}, folder / "model.safetensors")
-    (folder / "classifier.json").write_text(json.dumps({"labels": LABELS}))
+    (folder / "model.json").write_text(json.dumps({"labels": LABELS}))
     (folder / "tokenizer").mkdir()
     (folder / "tokenizer" / "tokenizer.json").write_text('{"vocab": {"退款": 0}}', encoding="utf-8")
     return folder

@@ -11,7 +11,7 @@ import torch
 
 from tailorbird.bundle import BundleContents, load_bundle, write_bundle
 from tailorbird.config import ModelSettings
-from tailorbird.modeling import build_classifier, resolve_backbone, save_classifier
+from tailorbird.modeling import build_model, resolve_backbone, save_model
 from tailorbird.testing import write_tiny_backbone
 
 TEXTS = ["where is my parcel", "退款", "我的包裹还没到", "a b c", ""]
@@ -31,9 +31,9 @@ def test_a_fresh_process_gives_the_logits_of_the_tuned_model(tmp_path: Path) -> 
     tiny = write_tiny_backbone(tmp_path / "tiny")
     torch.manual_seed(0)
     backbone = resolve_backbone(str(tiny), cache=tmp_path)
-    model = build_classifier(backbone, ["refund", "shipping", "other"], settings=ModelSettings())
+    model = build_model(backbone, ["refund", "shipping", "other"], settings=ModelSettings())
     before = model.logits(TEXTS)
-    save_classifier(model, tmp_path / "model", backbone=tiny)
+    save_model(model, tmp_path / "model", backbone=tiny)
     contents = BundleContents(
         tmp_path / "model", model.labels, {}, {}, {}, temperature=1.5, threshold=0.5
     )

@@ -26,7 +26,7 @@ def test_a_bundle_holds_everything_that_serving_needs(bundle: Bundle) -> None:
         "calibration.json",
         "labels.json",
         "manifest.json",
-        "model/classifier.json",
+        "model/model.json",
         "model/model.safetensors",
         "model/tokenizer/tokenizer.json",
         "report.json",

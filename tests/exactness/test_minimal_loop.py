@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
-from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.modeling import build_model, resolve_backbone
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import TuningRun, encode_examples, plan_tuning, tune
@@ -35,7 +35,7 @@ def test_flat_twin_gives_the_losses_of_the_library(tmp_path: Path) -> None:
     labels = sorted(QUESTIONS)
     model_settings = ModelSettings(dropout=0.0, init_head="random")
     torch.manual_seed(0)
-    model = build_classifier(
+    model = build_model(
         resolve_backbone(str(folder), cache=folder), labels, settings=model_settings
     )
     settings = TuningSettings(

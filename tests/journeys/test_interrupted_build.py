@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tailorbird import api, runs, tuning
 from tailorbird.cli import app
-from tailorbird.modeling import load_classifier
+from tailorbird.modeling import load_model
 from tailorbird.store import Run
 
 RUNNER = CliRunner()
@@ -52,7 +52,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 
 def validation_logits(run: Run) -> Any:
-    model = load_classifier(run.path / "model")
+    model = load_model(run.path / "model")
     examples = tuning.encode_examples(model, runs.load_examples(run)["validation"])
     return model.logits(examples.tokens).numpy()
 

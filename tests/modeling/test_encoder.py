@@ -11,9 +11,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling import build_classifier, resolve_backbone
-from tailorbird.modeling.classifier import load_encoder
+from tailorbird.modeling import build_model, resolve_backbone
 from tailorbird.modeling.packing import pack
+from tailorbird.modeling.text_model import load_encoder
 from tailorbird.testing import write_tiny_backbone
 
 TEXTS = [
@@ -124,7 +124,7 @@ def test_embedded_models_give_the_states_of_the_padded_original(
     name: str, weights_cache: Path
 ) -> None:
     backbone = resolve_backbone(name, cache=weights_cache)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings()).eval()
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings()).eval()
     tokenizer = AutoTokenizer.from_pretrained(backbone.path)
     reference = AutoModel.from_pretrained(backbone.path, add_pooling_layer=False).eval()
     texts = [backbone.query_prefix + text for text in TEXTS]

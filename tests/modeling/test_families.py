@@ -16,13 +16,13 @@ from transformers import AutoModel
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling import build_classifier, resolve_backbone, save_classifier
+from tailorbird.modeling import build_model, resolve_backbone, save_model
 from tailorbird.modeling.checkpoint import INDEX
-from tailorbird.modeling.classifier import load_encoder
 from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.families import ACTIVATIONS, FAMILIES
 from tailorbird.modeling.hub_encoder import HubEncoder
 from tailorbird.modeling.packing import pack
+from tailorbird.modeling.text_model import load_encoder
 from tailorbird.modeling.tokens import load_tokenizer
 from tailorbird.testing import write_tiny_backbone
 
@@ -129,15 +129,15 @@ def test_saved_classifier_loads_by_from_pretrained_with_equal_states(
     source = write_tiny_backbone(tmp_path / "source")  # for its tokenizer
     make(member).save_pretrained(source)
     backbone = resolve_backbone(str(source), cache=tmp_path)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings()).eval()
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings()).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.1)  # as if tuned
-    save_classifier(model, tmp_path / "saved", backbone=backbone.path)
+    save_model(model, tmp_path / "saved", backbone=backbone.path)
     again, info = AutoModel.from_pretrained(tmp_path / "saved", output_loading_info=True)
     assert not info["unexpected_keys"]
     assert all("pooler" in name for name in info["missing_keys"])
-    assert largest_error(model.encoder(pack(IDS)), padded_states(again.eval())) < 1e-5
+    assert largest_error(model.backbone(pack(IDS)), padded_states(again.eval())) < 1e-5
 
 
 @pytest.mark.parametrize("member", ["roberta", "distilbert", "electra"])
@@ -200,11 +200,11 @@ def test_a_half_precision_checkpoint_is_saved_in_full_precision(tmp_path: Path) 
     make("bert").half().save_pretrained(source)
     assert json.loads((source / "config.json").read_text())["dtype"] == "float16"
     backbone = resolve_backbone(str(source), cache=tmp_path)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings()).eval()
-    save_classifier(model, tmp_path / "saved", backbone=source)
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings()).eval()
+    save_model(model, tmp_path / "saved", backbone=source)
     again = AutoModel.from_pretrained(tmp_path / "saved").eval()
     assert again.dtype is torch.float32
-    assert largest_error(model.encoder(pack(IDS)), padded_states(again)) < 1e-5
+    assert largest_error(model.backbone(pack(IDS)), padded_states(again)) < 1e-5
 
 
 def test_sharded_weights_are_read_by_their_index(tmp_path: Path) -> None:

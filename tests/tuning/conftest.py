@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
-from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.modeling import build_model, resolve_backbone
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import TuningRun, encode_examples, plan_tuning
@@ -42,7 +42,7 @@ def make_run(tiny_backbone: Path) -> MakeRun:
         model_settings = ModelSettings(dropout=dropout, encoder_dropout=dropout)
         torch.manual_seed(0)
         backbone = resolve_backbone(str(tiny_backbone), cache=tiny_backbone)
-        model = build_classifier(backbone, sorted(WORDS), settings=model_settings)
+        model = build_model(backbone, sorted(WORDS), settings=model_settings)
         plan, _ = plan_tuning(
             model,
             n_rows=len(TRAIN),

@@ -10,7 +10,7 @@ import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
 from tailorbird.errors import CheckpointError, DivergedError
-from tailorbird.modeling import TextClassifier, build_classifier, resolve_backbone
+from tailorbird.modeling import TextModel, build_model, resolve_backbone
 from tailorbird.records import Example, StepReport
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import (
@@ -34,13 +34,13 @@ def tiny(tmp_path: Path) -> Path:
     return write_tiny_backbone(tmp_path / "tiny")
 
 
-def _model(folder: Path) -> TextClassifier:
+def _model(folder: Path) -> TextModel:
     torch.manual_seed(0)
     backbone = resolve_backbone(str(folder), cache=folder)
-    return build_classifier(backbone, sorted(WORDS), settings=ModelSettings())
+    return build_model(backbone, sorted(WORDS), settings=ModelSettings())
 
 
-def _plan(model: TextClassifier, settings: TuningSettings = SETTINGS) -> TuningPlan:
+def _plan(model: TextModel, settings: TuningSettings = SETTINGS) -> TuningPlan:
     plan, _ = plan_tuning(
         model,
         n_rows=len(TRAIN),
@@ -55,7 +55,7 @@ def _run_all(run: TuningRun) -> list[StepReport]:
     return list(tune(run, train, validation))
 
 
-def _weights(model: TextClassifier) -> dict[str, torch.Tensor]:
+def _weights(model: TextModel) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
@@ -147,9 +147,9 @@ def test_a_loss_that_is_not_a_number_stops_with_the_rows_named(tiny: Path) -> No
 
 def test_sparse_word_table_changes_only_rows_it_saw(tiny: Path) -> None:
     model = _model(tiny)
-    before = _weights(model)["encoder.words.weight"]
+    before = _weights(model)["backbone.words.weight"]
     _run_all(TuningRun(model, _plan(model)))
-    after = _weights(model)["encoder.words.weight"]
+    after = _weights(model)["backbone.words.weight"]
     seen = set(encode_examples(model, TRAIN).tokens.flat.tolist())
     changed = {i for i in range(len(after)) if not torch.equal(before[i], after[i])}
     assert changed == seen
@@ -162,7 +162,7 @@ def test_frozen_layers_do_not_move(tiny: Path) -> None:
     _run_all(TuningRun(model, plan))
     moved = {n for n, w in _weights(model).items() if not torch.equal(w, before[n])}
     assert moved
-    assert all(n.startswith(("encoder.layers.1.", "head.")) for n in moved)
+    assert all(n.startswith(("backbone.layers.1.", "head.")) for n in moved)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tiny: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
-from tailorbird.modeling import TextClassifier, adapters, build_classifier, resolve_backbone
+from tailorbird.modeling import TextModel, adapters, build_model, resolve_backbone
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import TuningPlan, TuningRun, encode_examples, plan_tuning, tune
@@ -25,10 +25,10 @@ def tiny(tmp_path: Path) -> Path:
     return write_tiny_backbone(tmp_path / "tiny")
 
 
-def build(folder: Path, method: str) -> tuple[TextClassifier, TuningPlan, list[str]]:
+def build(folder: Path, method: str) -> tuple[TextModel, TuningPlan, list[str]]:
     torch.manual_seed(0)
     backbone = resolve_backbone(str(folder), cache=folder)
-    model = build_classifier(backbone, sorted(WORDS), settings=ModelSettings())
+    model = build_model(backbone, sorted(WORDS), settings=ModelSettings())
     plan, decisions = plan_tuning(
         model,
         n_rows=len(TRAIN),

@@ -68,7 +68,7 @@ def fail_at(run: TuningRun, *calls: int, error: RuntimeError) -> None:
         if n_calls in calls:
             raise error
 
-    run.model.encoder.register_forward_pre_hook(count)
+    run.model.backbone.register_forward_pre_hook(count)
 
 
 def test_defaults_give_the_losses_they_always_gave(make_run: MakeRun, rows: Rows) -> None:
@@ -142,9 +142,9 @@ def test_layers_learn_slower_the_lower_they_are(make_run: MakeRun) -> None:
         for p in group["params"]
     }
     assert rates["head.linear.weight"] == 2e-3
-    assert rates["encoder.layers.1.query.weight"] == 1e-3
-    assert rates["encoder.layers.0.ffn_norm.bias"] == 5e-4
-    assert rates["encoder.positions.weight"] == rates["encoder.words.weight"] == 2.5e-4
+    assert rates["backbone.layers.1.query.weight"] == 1e-3
+    assert rates["backbone.layers.0.ffn_norm.bias"] == 5e-4
+    assert rates["backbone.positions.weight"] == rates["backbone.words.weight"] == 2.5e-4
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))

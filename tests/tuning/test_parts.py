@@ -14,7 +14,7 @@ from torch import nn
 from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
-from tailorbird.modeling import build_classifier, resolve_backbone
+from tailorbird.modeling import build_model, resolve_backbone
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import plan_tuning
 from tailorbird.tuning.optimizers import build_optimizers, clip_gradients
@@ -67,14 +67,14 @@ def test_clipping_scales_dense_and_sparse_gradients_to_the_norm() -> None:
 def test_biases_norms_and_the_word_table_are_not_decayed(tmp_path: Path) -> None:
     folder = write_tiny_backbone(tmp_path)
     backbone = resolve_backbone(str(folder), cache=folder)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings())
     dense, sparse = build_optimizers(
         model, learning_rate=1e-3, head_rate=2e-3, settings=OptimizerSettings(weight_decay=0.1)
     )
     for group in dense.param_groups:
         assert all((p.ndim > 1) == (group["weight_decay"] > 0) for p in group["params"])
     assert [p.shape[0] for g in sparse.param_groups for p in g["params"]] == [
-        model.encoder.config["vocab_size"]
+        model.backbone.config["vocab_size"]
     ]
     n_covered = sum(len(g["params"]) for o in (dense, sparse) for g in o.param_groups)
     assert n_covered == len(list(model.parameters()))
@@ -83,7 +83,7 @@ def test_biases_norms_and_the_word_table_are_not_decayed(tmp_path: Path) -> None
 def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
     folder = write_tiny_backbone(tmp_path)
     backbone = resolve_backbone(str(folder), cache=folder)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings())
     plan, decisions = plan_tuning(
         model,
         n_rows=500,
@@ -101,7 +101,7 @@ def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
 def test_label_smoothing_of_the_focal_loss_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_backbone(tmp_path)
     backbone = resolve_backbone(str(folder), cache=folder)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings())
     with pytest.raises(ConfigError, match=r"label_smoothing = 0\.1 has no meaning for the focal"):
         plan_tuning(
             model,

@@ -33,7 +33,7 @@ PARTS = (
 
 
 class Classifier(Protocol):
-    """What a bundle needs of a model; `tailorbird.modeling.TextClassifier` is one."""
+    """What a bundle needs of a model; `tailorbird.modeling.TextModel` is one."""
 
     labels: tuple[str, ...]
 
@@ -42,9 +42,9 @@ class Classifier(Protocol):
 
 
 def _load_model(folder: Path) -> Classifier:
-    from tailorbird.modeling import load_classifier
+    from tailorbird.modeling import load_model
 
-    return load_classifier(folder)
+    return load_model(folder)
 
 
 @dataclass(frozen=True, eq=False)

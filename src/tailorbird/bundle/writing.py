@@ -38,7 +38,7 @@ class BundleContents:
     """What goes into a bundle."""
 
     model_folder: Path
-    """Made by `tailorbird.modeling.save_classifier`."""
+    """Made by `tailorbird.modeling.save_model`."""
     labels: Sequence[str]
     templates: Mapping[str, Mapping[str, Sequence[str]]]
     settings: Mapping[str, Any]

@@ -1,22 +1,22 @@
 """Pretrained models: where weights come from, packed encoders, heads, the text classifier."""
 
 from tailorbird.modeling import adapters
-from tailorbird.modeling.classifier import (
-    TextClassifier,
-    build_classifier,
-    load_classifier,
-    save_classifier,
-)
 from tailorbird.modeling.packing import TokenizedTexts
 from tailorbird.modeling.sources import choose_backbone, resolve_backbone
+from tailorbird.modeling.text_model import (
+    TextModel,
+    build_model,
+    load_model,
+    save_model,
+)
 
 __all__ = [
-    "TextClassifier",
+    "TextModel",
     "TokenizedTexts",
     "adapters",
-    "build_classifier",
+    "build_model",
     "choose_backbone",
-    "load_classifier",
+    "load_model",
     "resolve_backbone",
-    "save_classifier",
+    "save_model",
 ]

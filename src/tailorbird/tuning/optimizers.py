@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tailorbird.config import OptimizerSettings
-from tailorbird.modeling import TextClassifier
+from tailorbird.modeling import TextModel
 
 Groups = list[dict[str, Any]]
 
@@ -50,7 +50,7 @@ Adafactor's as the weights (0.04 in a typical matrix of BERT)."""
 
 
 def build_optimizers(
-    model: TextClassifier, *, learning_rate: float, head_rate: float, settings: OptimizerSettings
+    model: TextModel, *, learning_rate: float, head_rate: float, settings: OptimizerSettings
 ) -> list[torch.optim.Optimizer]:
     """The optimizers of everything that is tuned; each group remembers its ``peak_rate``.
 
@@ -62,9 +62,9 @@ def build_optimizers(
     With ``layer_decay`` below 1 each layer learns slower than the one above it, the embeddings
     slowest: ``rate · decay^(layers above)`` (Howard and Ruder 2018, section 3.2).
     """
-    table = getattr(model.encoder, "words", None)
+    table = getattr(model.backbone, "words", None)
     words = table.weight if isinstance(table, nn.Embedding) and table.sparse else None
-    n_layers = model.encoder.n_layers
+    n_layers = model.backbone.n_layers
     grouped: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and parameter is not words:
@@ -92,10 +92,10 @@ def build_optimizers(
 def _layers_above(name: str, n_layers: int) -> int:
     """How many encoder layers stand above a parameter; -1 for the head.
 
-    >>> [_layers_above(f"encoder.{name}", 6) for name in ("layers.5.key.bias", "norm.weight")]
+    >>> [_layers_above(f"backbone.{name}", 6) for name in ("layers.5.key.bias", "norm.weight")]
     [0, 6]
     """
-    if not name.startswith("encoder."):
+    if not name.startswith("backbone."):
         return -1
     numbered = re.search(r"\blayers?\.(\d+)\.", name)
     return n_layers - 1 - int(numbered[1]) if numbered else n_layers

@@ -17,7 +17,7 @@ from tailorbird.config import (
 )
 from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype
-from tailorbird.modeling import TextClassifier, adapters
+from tailorbird.modeling import TextModel, adapters
 from tailorbird.tuning.optimizers import RATE_FACTORS
 
 HEAD_RATE_FACTOR = 2.0
@@ -76,7 +76,7 @@ class TuningPlan:
 
 
 def plan_tuning(
-    model: TextClassifier,
+    model: TextModel,
     *,
     n_rows: int,
     settings: TuningSettings,
@@ -105,13 +105,13 @@ def plan_tuning(
         decisions.append(f"{name}: {value:g} ({'as set' if wanted else reason})")
         return value
 
-    n_layers = model.encoder.n_layers
+    n_layers = model.backbone.n_layers
     n_frozen = model_settings.freeze_layers
     if way.freezes_all:
-        n_frozen = n_layers if model.encoder.can_freeze else 0
+        n_frozen = n_layers if model.backbone.can_freeze else 0
         reason = f"method {method.name} tunes no layer"
     elif n_frozen < 0:
-        n_frozen = n_layers // 2 if model.encoder.can_freeze and n_layers > 6 else 0
+        n_frozen = n_layers // 2 if model.backbone.can_freeze and n_layers > 6 else 0
         reason = (
             f"the lower half of {n_layers} layers holds general language; two thirds of the time"
             if n_frozen
@@ -120,7 +120,7 @@ def plan_tuning(
     else:
         reason = "as set"
     decisions.append(f"frozen layers: {n_frozen} ({reason})")
-    n_words = int(model.encoder.config.get("vocab_size", 0))
+    n_words = int(model.backbone.config.get("vocab_size", 0))
     freeze_words = n_frozen > 0 or n_words > 100_000 or method.name != "full"
     if freeze_words:
         decisions.append(f"word table: as pretrained ({n_words:,} rows, most never seen here)")

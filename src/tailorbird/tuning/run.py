@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tailorbird.errors import CheckpointError
-from tailorbird.modeling import TextClassifier, TokenizedTexts, adapters
+from tailorbird.modeling import TextModel, TokenizedTexts, adapters
 from tailorbird.records import Example
 from tailorbird.tuning.averaging import WeightAverage
 from tailorbird.tuning.objective import Objective, balanced_weights
@@ -30,7 +30,7 @@ class EncodedExamples:
         return len(self.tokens)
 
 
-def encode_examples(model: TextClassifier, examples: Sequence[Example]) -> EncodedExamples:
+def encode_examples(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
     """Token ids and class indices of *examples*; every label must be one of the model's."""
     index_of = {label: index for index, label in enumerate(model.labels)}
     targets = torch.tensor([index_of[example.label] for example in examples], dtype=torch.int64)
@@ -40,14 +40,14 @@ def encode_examples(model: TextClassifier, examples: Sequence[Example]) -> Encod
 class TuningRun:
     """A model being tuned: its optimizers, its counters, and its best weights so far."""
 
-    def __init__(self, model: TextClassifier, plan: TuningPlan) -> None:
+    def __init__(self, model: TextModel, plan: TuningPlan) -> None:
         self.model = model
         self.plan = plan
-        model.encoder.freeze(plan.n_frozen, words=plan.freeze_words)
-        self.attachment = model.attachment = adapters.attach(model.encoder, plan.method)
-        model.encoder.dropout = plan.encoder_dropout
-        model.encoder.compute_dtype = plan.dtype
-        model.encoder.recompute_layers(plan.settings.recompute)
+        model.backbone.freeze(plan.n_frozen, words=plan.freeze_words)
+        self.attachment = model.attachment = adapters.attach(model.backbone, plan.method)
+        model.backbone.dropout = plan.encoder_dropout
+        model.backbone.compute_dtype = plan.dtype
+        model.backbone.recompute_layers(plan.settings.recompute)
         self.optimizers = build_optimizers(
             model,
             learning_rate=plan.learning_rate,

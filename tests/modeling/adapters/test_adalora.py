@@ -19,7 +19,7 @@ from tailorbird.modeling.adapters.adalora import (
     n_ranks,
     skewness,
 )
-from tailorbird.modeling.classifier import load_encoder
+from tailorbird.modeling.text_model import load_encoder
 from tailorbird.testing import write_tiny_backbone
 
 with warnings.catch_warnings():

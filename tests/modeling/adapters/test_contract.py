@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from tailorbird.config import MethodSettings, ModelSettings
 from tailorbird.errors import ConfigError, TuningError, WeightsError
 from tailorbird.modeling import (
-    TextClassifier,
+    TextModel,
     adapters,
-    build_classifier,
-    load_classifier,
+    build_model,
+    load_model,
     resolve_backbone,
-    save_classifier,
+    save_model,
 )
 from tailorbird.testing import check_method, write_tiny_backbone
 
@@ -37,17 +37,17 @@ def tiny(tmp_path: Path) -> Path:
     return write_tiny_backbone(tmp_path / "tiny")
 
 
-def build(folder: Path) -> TextClassifier:
+def build(folder: Path) -> TextModel:
     torch.manual_seed(0)
     backbone = resolve_backbone(str(folder), cache=folder)
-    return build_classifier(backbone, ["a", "b"], settings=ModelSettings())
+    return build_model(backbone, ["a", "b"], settings=ModelSettings())
 
 
-def attached(folder: Path, **settings: Any) -> TextClassifier:
+def attached(folder: Path, **settings: Any) -> TextModel:
     """A model with a way of tuning attached, whose parameters are no longer where they began."""
     model = build(folder)
-    model.encoder.freeze(0)
-    model.attachment = adapters.attach(model.encoder, MethodSettings(**settings))
+    model.backbone.freeze(0)
+    model.attachment = adapters.attach(model.backbone, MethodSettings(**settings))
     with torch.no_grad():
         for tensor in model.attachment.tensors().values():
             tensor.add_(0.1 * torch.randn_like(tensor))
@@ -71,7 +71,7 @@ def test_a_text_gets_the_same_logits_alone_and_in_a_batch(name: str, tiny: Path)
 def test_bfloat16_products_stay_near_float32(name: str, tiny: Path) -> None:
     model = attached(tiny, name=name)
     exact = model.features(TEXTS)
-    model.encoder.compute_dtype = torch.bfloat16
+    model.backbone.compute_dtype = torch.bfloat16
     rough = model.features(TEXTS)
     assert rough.dtype is torch.float32
     assert not torch.equal(rough, exact)
@@ -80,16 +80,16 @@ def test_bfloat16_products_stay_near_float32(name: str, tiny: Path) -> None:
 
 def test_lora_gives_no_gradient_to_the_weights_below_it(tiny: Path) -> None:
     model = attached(tiny, name="lora", rank=2)
-    states = model.encoder(model.tokenizer(TEXTS).take(range(len(TEXTS))))
+    states = model.backbone(model.tokenizer(TEXTS).take(range(len(TEXTS))))
     states.sum().backward()
-    graded = {n for n, p in model.encoder.named_parameters() if p.grad is not None}
+    graded = {n for n, p in model.backbone.named_parameters() if p.grad is not None}
     assert graded == {n for n in graded if ".adapter." in n}
     assert len(graded) == 2 * 6 * 2  # A and B, on six linear layers of two layers
 
 
 def test_prefixes_of_zero_keys_and_values_thin_the_attention_out(tiny: Path) -> None:
     model = build(tiny)
-    layer = model.encoder.layers[0]
+    layer = model.backbone.layers[0]
     qkv = torch.randn(3, 96)
     batch = model.tokenizer(["a"]).take([0])  # 3 tokens
     from tailorbird.modeling.encoder import attend
@@ -107,32 +107,32 @@ def test_prefixes_of_zero_keys_and_values_thin_the_attention_out(tiny: Path) -> 
 def test_a_prompt_shifts_no_position_and_is_not_pooled(tiny: Path) -> None:
     model = attached(tiny, name="prompt", n_prefix=4)
     batch = model.tokenizer(TEXTS).take(range(len(TEXTS)))
-    assert model.encoder(batch).shape[0] == batch.n_tokens
-    longest = "a" * (model.encoder.max_positions - 2)
+    assert model.backbone(batch).shape[0] == batch.n_tokens
+    longest = "a" * (model.backbone.max_positions - 2)
     assert torch.isfinite(model.logits([longest])).all()
 
 
 def test_a_second_save_leaves_nothing_of_the_first(tiny: Path, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
-    save_classifier(attached(tiny, name="prefix"), saved, backbone=tiny)
+    save_model(attached(tiny, name="prefix"), saved, backbone=tiny)
     assert (saved / "adapter.safetensors").is_file()
-    save_classifier(attached(tiny, name="lora"), saved, backbone=tiny)
+    save_model(attached(tiny, name="lora"), saved, backbone=tiny)
     assert not (saved / "adapter.safetensors").exists()
     assert (saved / "adapter" / "adapter_model.safetensors").is_file()
     model = build(tiny)
-    save_classifier(model, saved, backbone=tiny)
+    save_model(model, saved, backbone=tiny)
     assert not (saved / "adapter").exists()
-    assert torch.equal(load_classifier(saved).logits(TEXTS), model.logits(TEXTS))
+    assert torch.equal(load_model(saved).logits(TEXTS), model.logits(TEXTS))
 
 
 def test_an_adapter_that_lost_a_tensor_is_refused_by_its_name(tiny: Path, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
-    save_classifier(attached(tiny, name="bottleneck"), saved, backbone=tiny)
+    save_model(attached(tiny, name="bottleneck"), saved, backbone=tiny)
     tensors = load_file(saved / "adapter.safetensors")
     del tensors["layers.1.ffn_out.adapter.up.bias"]
     save_file(tensors, saved / "adapter.safetensors")
     with pytest.raises(WeightsError, match=r"layers\.1\.ffn_out\.adapter\.up\.bias"):
-        load_classifier(saved)
+        load_model(saved)
 
 
 @pytest.mark.parametrize(
@@ -148,11 +148,11 @@ def test_settings_that_cannot_be_are_refused(
     settings: dict[str, Any], said: str, tiny: Path
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        adapters.attach(build(tiny).encoder, MethodSettings(**settings))
+        adapters.attach(build(tiny).backbone, MethodSettings(**settings))
 
 
 def test_adapters_have_no_place_where_all_is_frozen(tiny: Path) -> None:
-    encoder = build(tiny).encoder
+    encoder = build(tiny).backbone
     encoder.freeze(2)
     with pytest.raises(ConfigError, match="no layer to tune: all 2 are frozen"):
         adapters.attach(encoder, MethodSettings(name="lora"))
@@ -160,4 +160,4 @@ def test_adapters_have_no_place_where_all_is_frozen(tiny: Path) -> None:
 
 def test_full_tuning_cannot_be_taken_off(tiny: Path) -> None:
     with pytest.raises(TuningError, match="load the backbone again"):
-        adapters.attach(build(tiny).encoder, MethodSettings()).detach()
+        adapters.attach(build(tiny).backbone, MethodSettings()).detach()

@@ -15,8 +15,8 @@ from transformers import AutoModel
 from tailorbird.config import MethodSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
-from tailorbird.modeling.classifier import load_encoder
 from tailorbird.modeling.packing import pack
+from tailorbird.modeling.text_model import load_encoder
 from tailorbird.testing import write_tiny_backbone
 
 with warnings.catch_warnings():

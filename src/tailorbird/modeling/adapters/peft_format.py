@@ -182,7 +182,7 @@ def _hub_module(backbone: Any, place: str) -> str:
 
 
 def _split(key: str, parts: dict[str, str]) -> tuple[str, str]:
-    """``base_model.model.encoder.….query.lora_A.weight`` → (``encoder.….query``, ``a``)."""
+    """``base_model.model.backbone.….query.lora_A.weight`` → (``encoder.….query``, ``a``)."""
     for ours, theirs in parts.items():
         if key.endswith(f".{theirs}"):
             return key.removeprefix(_PREFIX).removesuffix(f".{theirs}"), ours

@@ -12,11 +12,11 @@ from transformers import AutoModel, AutoTokenizer
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import (
-    TextClassifier,
-    build_classifier,
-    load_classifier,
+    TextModel,
+    build_model,
+    load_model,
     resolve_backbone,
-    save_classifier,
+    save_model,
 )
 from tailorbird.modeling.heads import ClassificationHead
 from tailorbird.modeling.packing import TokenizedTexts, inference_batches
@@ -32,27 +32,25 @@ def tiny(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(tiny: Path) -> TextClassifier:
+def model(tiny: Path) -> TextModel:
     torch.manual_seed(0)
     backbone = resolve_backbone(str(tiny), cache=tiny)
-    return build_classifier(backbone, ["a", "b", "c"], settings=ModelSettings())
+    return build_model(backbone, ["a", "b", "c"], settings=ModelSettings())
 
 
-def test_reloaded_model_gives_the_same_logits(
-    model: TextClassifier, tiny: Path, tmp_path: Path
-) -> None:
+def test_reloaded_model_gives_the_same_logits(model: TextModel, tiny: Path, tmp_path: Path) -> None:
     model.tokenizer.prefix = "q: "
     before = model.logits(TEXTS)
-    save_classifier(model, tmp_path / "saved", backbone=tiny)
-    again = load_classifier(tmp_path / "saved")
+    save_model(model, tmp_path / "saved", backbone=tiny)
+    again = load_model(tmp_path / "saved")
     assert torch.equal(again.logits(TEXTS), before)
     assert again.labels == ("a", "b", "c")
 
 
 def test_saved_folder_loads_by_from_pretrained(
-    model: TextClassifier, tiny: Path, tmp_path: Path
+    model: TextModel, tiny: Path, tmp_path: Path
 ) -> None:
-    save_classifier(model, tmp_path / "saved", backbone=tiny)
+    save_model(model, tmp_path / "saved", backbone=tiny)
     encoder = AutoModel.from_pretrained(tmp_path / "saved").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "saved")
     encoded = tokenizer(["退款"], return_tensors="pt")
@@ -61,13 +59,13 @@ def test_saved_folder_loads_by_from_pretrained(
     assert torch.allclose(model.features(["退款"])[0], states.mean(0), atol=1e-5)
 
 
-def test_a_text_gets_the_same_logits_alone_and_in_a_batch(model: TextClassifier) -> None:
+def test_a_text_gets_the_same_logits_alone_and_in_a_batch(model: TextModel) -> None:
     together = model.logits(TEXTS)
     for i, text in enumerate(TEXTS):
         assert torch.allclose(model.logits([text])[0], together[i], atol=1e-6)
 
 
-def test_inference_leaves_training_mode_as_it_was(model: TextClassifier) -> None:
+def test_inference_leaves_training_mode_as_it_was(model: TextModel) -> None:
     model.train()
     first, second = model.logits(TEXTS), model.logits(TEXTS)
     assert torch.equal(first, second)
@@ -83,16 +81,16 @@ def test_pooling_follows_the_backbone_unless_set(
 ) -> None:
     backbone = BackboneFolder(tiny, "tiny", "bert", pooling=trained)
     settings = ModelSettings(pooling=setting)
-    assert build_classifier(backbone, ["a", "b"], settings=settings).pooling == pooling
+    assert build_model(backbone, ["a", "b"], settings=settings).pooling == pooling
 
 
 def test_long_texts_are_cut_at_max_tokens(tiny: Path) -> None:
     backbone = resolve_backbone(str(tiny), cache=tiny)
-    model = build_classifier(backbone, ["a", "b"], settings=ModelSettings(max_tokens=10))
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings(max_tokens=10))
     assert model.tokenizer(["abcdefghijklmnop"]).lengths == [10]
 
 
-def test_max_tokens_fits_the_texts_and_never_falls_below_64(model: TextClassifier) -> None:
+def test_max_tokens_fits_the_texts_and_never_falls_below_64(model: TextModel) -> None:
     assert model.tokenizer.fit_max_tokens(["ab"] * 10) == 64
     model.tokenizer.max_tokens = 128
     model.tokenizer.tokenizer.enable_truncation(128)

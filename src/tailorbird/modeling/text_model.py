@@ -1,4 +1,4 @@
-"""A text classifier: tokenizer, backbone and head, saved to and loaded from one folder."""
+"""A text model: tokenizer, backbone and head, saved to and loaded from one folder."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ TOKENIZER_FILES = (
 )
 
 
-class TextClassifier(nn.Module):
-    """Texts in, class logits out."""
+class TextModel(nn.Module):
+    """Texts in, what the head makes of them out."""
 
     def __init__(
         self,
         tokenizer: TextTokenizer,
-        encoder: PackedEncoder | HubEncoder,
+        backbone: PackedEncoder | HubEncoder,
         head: ClassificationHead,
         *,
         labels: Sequence[str],
@@ -46,12 +46,12 @@ class TextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.encoder = encoder
+        self.backbone = backbone
         self.head = head
         self.labels = tuple(labels)
         self.pooling = pooling
         self.attachment: adapters.Attachment | None = None
-        """The way of tuning that is attached to the encoder, if one is."""
+        """The way of tuning that is attached to the backbone, if one is."""
 
     @property
     def device(self) -> torch.device:
@@ -60,7 +60,7 @@ class TextClassifier(nn.Module):
 
     def pool(self, batch: PackedBatch) -> Tensor:
         """B texts → (B, D) pooled states."""
-        return POOLINGS[self.pooling](self.encoder(batch), batch)
+        return POOLINGS[self.pooling](self.backbone(batch), batch)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """B texts → (B, C) logits."""
@@ -72,7 +72,7 @@ class TextClassifier(nn.Module):
 
     def features(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
         """(N, D) pooled states, the same way."""
-        return self._infer(texts, self.pool, self.encoder.width)
+        return self._infer(texts, self.pool, self.backbone.width)
 
     def with_trunk(self, tokens: TokenizedTexts, *, budget_bytes: int = 2**30) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.
@@ -80,7 +80,7 @@ class TextClassifier(nn.Module):
         Returned as they are where nothing is frozen or the states would not fit *budget_bytes*.
         """
         n_tokens = len(tokens.flat)
-        encoder = self.encoder
+        encoder = self.backbone
         too_large = n_tokens * encoder.width * 4 > budget_bytes
         if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen or too_large:
             return tokens
@@ -138,13 +138,13 @@ def load_encoder(folder: Path) -> PackedEncoder | HubEncoder:
     return encoder.requires_grad_(True)
 
 
-def build_classifier(
+def build_model(
     backbone: BackboneFolder,
     labels: Sequence[str],
     *,
     settings: ModelSettings,
     max_tokens: int = 256,
-) -> TextClassifier:
+) -> TextModel:
     """A pretrained backbone with a new head for *labels*."""
     encoder = load_encoder(backbone.path)
     tokenizer = load_tokenizer(
@@ -154,21 +154,21 @@ def build_classifier(
     )
     head = ClassificationHead(encoder.width, len(labels), dropout=settings.dropout)
     pooling = (backbone.pooling or "mean") if settings.pooling == "auto" else settings.pooling
-    return TextClassifier(tokenizer, encoder, head, labels=labels, pooling=pooling)
+    return TextModel(tokenizer, encoder, head, labels=labels, pooling=pooling)
 
 
-def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> None:
-    """Write the model so that `load_classifier` and ``AutoModel.from_pretrained`` read it.
+def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
+    """Write the model so that `load_model` and ``AutoModel.from_pretrained`` read it.
 
     Args:
         model: what to save.
         folder: made if missing; holds the encoder in hub form, ``head.safetensors`` and
-            ``classifier.json``. What is attached is merged, and kept in ``adapter/`` where PEFT
+            ``model.json``. What is attached is merged, and kept in ``adapter/`` where PEFT
             has a form for it; what cannot be merged is in ``adapter.safetensors``.
         backbone: the folder it was loaded from, whose tokenizer files are copied.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    encoder = model.encoder
+    encoder = model.backbone
     if isinstance(encoder, PackedEncoder):
         state = _save_attachment(model.attachment, encoder, folder, backbone.name)
         state = {encoder.hub_name(name): tensor for name, tensor in state.items()}
@@ -187,22 +187,20 @@ def save_classifier(model: TextClassifier, folder: Path, *, backbone: Path) -> N
         "max_tokens": model.tokenizer.max_tokens,
         "prefix": model.tokenizer.prefix,
     }
-    _write_json(folder / "classifier.json", facts)
+    _write_json(folder / "model.json", facts)
     for name in TOKENIZER_FILES:
         if (backbone / name).is_file():
             shutil.copyfile(backbone / name, folder / name)
 
 
-def load_classifier(folder: Path) -> TextClassifier:
-    """Read a folder written by `save_classifier`."""
-    facts = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+def load_model(folder: Path) -> TextModel:
+    """Read a folder written by `save_model`."""
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     encoder = load_encoder(folder)
     tokenizer = load_tokenizer(folder, max_tokens=facts["max_tokens"], prefix=facts["prefix"])
     head = ClassificationHead(encoder.width, len(facts["labels"]))
     head.load_state_dict(load_file(folder / "head.safetensors"))
-    model = TextClassifier(
-        tokenizer, encoder, head, labels=facts["labels"], pooling=facts["pooling"]
-    )
+    model = TextModel(tokenizer, encoder, head, labels=facts["labels"], pooling=facts["pooling"])
     if (folder / adapters.FACTS).is_file():
         model.attachment = adapters.load_adapter(encoder, folder)
     return model.eval()
