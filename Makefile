@@ -88,10 +88,10 @@ $(DONE)/full: $(DONE)/torch pyproject.toml
 
 # No prerequisite on the core: whichever of core, dev and full was asked for comes before these.
 # Tests unpack the weights into a cache of their own.
-$(DONE)/packages: src/tailorbird/modeling/embedded.py
+$(DONE)/packages: src/tailorbird/weights/embedded.py
 	$(BIN)/tailorbird weights install --no-unpack
 	@touch $@
 
-$(DONE)/weights: src/tailorbird/modeling/embedded.py
+$(DONE)/weights: src/tailorbird/weights/embedded.py
 	$(BIN)/tailorbird weights install
 	@touch $(DONE)/packages $@

@@ -20,10 +20,12 @@ from benchmarks.building import data_folder
 from benchmarks.rounds import compare, folder_option, show
 from tailorbird.config import ModelSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
-from tailorbird.modeling import build_model, resolve_backbone
+from tailorbird.modeling import build_model
 from tailorbird.records import Example
-from tailorbird.tuning import TuningRun, encode_examples, plan_tuning
+from tailorbird.tuning import TuningRun, plan_tuning
 from tailorbird.tuning.loop import update
+from tailorbird.tuning.tasks import encode_examples
+from tailorbird.weights import resolve_backbone
 
 N_STEPS = 25
 N_WARM = 3

@@ -26,7 +26,7 @@ NETWORK_MODULES = {
     *("requests", "httpx", "aiohttp", "urllib3", "urllib.request", "http.client", "ftplib"),
     "huggingface_hub",
 }
-MAY_FETCH = {"modeling/sources.py"}
+MAY_FETCH = {"weights/sources.py"}
 """Hub names, where the user gives one; rooms that talk to services are under connectors/."""
 
 FETCHING_TAG = re.compile(

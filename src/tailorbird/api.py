@@ -216,7 +216,7 @@ def tune(
     for decision in decisions:
         say(decision)
     train, validation = (
-        tuning.encode_examples(model, splits[name]) for name in ("train", "validation")
+        tuning.tasks.encode_examples(model, splits[name]) for name in ("train", "validation")
     )
     state = tuning.TuningRun(model, plan)
     decisions.append(state.trainable())
@@ -286,7 +286,7 @@ def find_rate(
     _, model = _untuned(splits, workspace, settings, say)
     plan, _ = _plan(model, splits, settings)
     state = tuning.TuningRun(model, plan)
-    train = state.with_trunk(tuning.encode_examples(model, splits["train"]))
+    train = state.with_trunk(tuning.tasks.encode_examples(model, splits["train"]))
     if settings.model.init_head == "features":
         say(state.start_head(train))
     points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
@@ -322,7 +322,8 @@ def _untuned(
     """The backbone's folder, and the model before the first step."""
     import torch
 
-    from tailorbird.modeling import build_model, choose_backbone, resolve_backbone
+    from tailorbird.modeling import build_model
+    from tailorbird.weights import choose_backbone, resolve_backbone
 
     texts = [example.text for example in splits["train"]]
     name = settings.model.backbone
@@ -362,7 +363,9 @@ def evaluate(
 
     splits = load_examples(run)
     model = load_model(run.path / "model")
-    encoded = {name: tuning.encode_examples(model, splits[name]) for name in ("validation", "test")}
+    encoded = {
+        name: tuning.tasks.encode_examples(model, splits[name]) for name in ("validation", "test")
+    }
     logits = model.logits(encoded["validation"].tokens).numpy()
     targets = encoded["validation"].targets.numpy()
     calibration = evaluation.calibrate(logits, targets, settings=settings.evaluation)

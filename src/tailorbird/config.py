@@ -161,7 +161,7 @@ class OptimizerSettings:
 class LossSettings:
     """What tuning makes small."""
 
-    name: Literal["cross_entropy", "focal"] = setting("cross_entropy", "Loss of a row.")
+    name: str = setting("auto", "Loss of a row, by its name in the task; auto: the task's own.")
     label_smoothing: float = setting(0.0, "Mass given to the other classes, in [0, 1).")
     class_weights: Literal["none", "balanced"] = setting(
         "none", "balanced: rare labels count as much as frequent ones."

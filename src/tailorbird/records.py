@@ -68,13 +68,46 @@ class Interaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One training item: a text, its class, and where it came from."""
+class Span:
+    """A named stretch of a text: characters from *start* up to, not including, *end*."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several texts to be ranked for a query, and how well it fits (higher is better)."""
 
     text: str
-    label: str
+    relevance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training item: a text, what is true of it, and where it came from.
+
+    Which field holds the truth depends on the task; the others stay empty.
+    """
+
+    text: str
+    label: str = ""
+    """Its one class (single label, binary, pairs)."""
     interaction_id: str = ""
     user: str | None = None
+    second: str = ""
+    """The other text of a pair; the passage that answers a query."""
+    labels: tuple[str, ...] = ()
+    """Every label that holds (multi-label)."""
+    value: float | None = None
+    """A number: a rating, a similarity (regression)."""
+    spans: tuple[Span, ...] = ()
+    """Named stretches of the text (token classification)."""
+    candidates: tuple[Candidate, ...] = ()
+    """Texts to be ranked for this one (ranking)."""
+    messages: tuple[Message, ...] = ()
+    """A conversation, the assistant's turns to be learned (dialogue)."""
 
 
 @dataclass(frozen=True, slots=True)

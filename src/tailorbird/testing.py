@@ -141,14 +141,8 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
 
     from tailorbird.config import MethodSettings, ModelSettings
     from tailorbird.errors import TuningError
-    from tailorbird.modeling import (
-        TextModel,
-        adapters,
-        build_model,
-        load_model,
-        resolve_backbone,
-        save_model,
-    )
+    from tailorbird.modeling import TextModel, adapters, build_model, load_model, save_model
+    from tailorbird.weights import resolve_backbone
 
     chosen: dict[str, Any] = {"name": name, **options}
     settings, method = MethodSettings(**chosen), adapters.METHODS[name]

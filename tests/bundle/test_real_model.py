@@ -11,8 +11,9 @@ import torch
 
 from tailorbird.bundle import BundleContents, load_bundle, write_bundle
 from tailorbird.config import ModelSettings
-from tailorbird.modeling import build_model, resolve_backbone, save_model
+from tailorbird.modeling import build_model, save_model
 from tailorbird.testing import write_tiny_backbone
+from tailorbird.weights import resolve_backbone
 
 TEXTS = ["where is my parcel", "退款", "我的包裹还没到", "a b c", ""]
 

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
-from tailorbird.modeling import build_model, resolve_backbone
+from tailorbird.modeling import build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning import TuningRun, encode_examples, plan_tuning, tune
+from tailorbird.tuning import TuningRun, plan_tuning, tune
+from tailorbird.tuning.tasks import encode_examples
+from tailorbird.weights import resolve_backbone
 
 TWIN = Path(__file__).parents[2] / "examples" / "minimal_loop.py"
 QUESTIONS = {"parcel": "where is my parcel {}", "refund": "refund {} please", "z": "hi {}"}

@@ -53,7 +53,7 @@ def curve(run: Path) -> list[dict[str, Any]]:
 
 def validation_logits(run: Run) -> Any:
     model = load_model(run.path / "model")
-    examples = tuning.encode_examples(model, runs.load_examples(run)["validation"])
+    examples = tuning.tasks.encode_examples(model, runs.load_examples(run)["validation"])
     return model.logits(examples.tokens).numpy()
 
 

@@ -11,10 +11,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling import build_model, resolve_backbone
+from tailorbird.modeling import build_model
+from tailorbird.modeling.backbones import load_backbone
 from tailorbird.modeling.packing import pack
-from tailorbird.modeling.text_model import load_encoder
 from tailorbird.testing import write_tiny_backbone
+from tailorbird.weights import resolve_backbone
 
 TEXTS = [
     "where is my parcel?",
@@ -42,14 +43,14 @@ IDS = [[2, 7, 8, 9, 3], [2, 5, 3], [2, 11, 12, 13, 14, 15, 16, 3], [2, 3]]
 
 def test_packed_states_equal_padded_states(tiny: Path) -> None:
     reference = AutoModel.from_pretrained(tiny).eval()
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     expected = torch.cat(_padded_states(reference, IDS))
     assert torch.allclose(ours(pack(IDS)), expected, atol=1e-5)
 
 
 def test_packed_gradients_equal_padded_gradients(tiny: Path) -> None:
     reference = AutoModel.from_pretrained(tiny)
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     torch.manual_seed(0)
     weights = torch.randn(sum(map(len, IDS)), 32)
     (torch.cat(_padded_states(reference, IDS)) * weights).sum().backward()
@@ -67,21 +68,21 @@ def test_packed_gradients_equal_padded_gradients(tiny: Path) -> None:
 
 
 def test_texts_of_one_length_take_the_rectangular_way_with_equal_states(tiny: Path) -> None:
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     both, alone = ours(pack([IDS[0], IDS[0]])), ours(pack([IDS[0]]))
     assert torch.allclose(both[:5], alone, atol=1e-6)
     assert torch.allclose(both[5:], alone, atol=1e-6)
 
 
 def test_a_text_does_not_see_its_neighbours(tiny: Path) -> None:
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     alone = ours(pack([IDS[1]]))
     among = ours(pack([IDS[0], IDS[1], IDS[2]]))[5:8]
     assert torch.allclose(alone, among, atol=1e-6)
 
 
 def test_frozen_layers_get_no_gradient_and_tuned_ones_do(tiny: Path) -> None:
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     ours.freeze(1)
     ours(pack(IDS)).sum().backward()
     tuned = {name for name, p in ours.named_parameters() if p.grad is not None}
@@ -90,7 +91,7 @@ def test_frozen_layers_get_no_gradient_and_tuned_ones_do(tiny: Path) -> None:
 
 
 def test_dropout_acts_in_tuned_layers_alone_and_only_in_training(tiny: Path) -> None:
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     ours.dropout = 0.5
     assert not torch.equal(ours.train()(pack(IDS)), ours(pack(IDS)))
     assert torch.equal(ours.eval()(pack(IDS)), ours(pack(IDS)))
@@ -99,7 +100,7 @@ def test_dropout_acts_in_tuned_layers_alone_and_only_in_training(tiny: Path) -> 
 
 
 def test_bfloat16_products_stay_near_float32(tiny: Path) -> None:
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     exact = ours(pack(IDS))
     ours.compute_dtype = torch.bfloat16
     rough = ours(pack(IDS))
@@ -115,7 +116,7 @@ def test_a_missing_tensor_is_named(tiny: Path) -> None:
     del state["encoder.layer.1.attention.self.key.weight"]
     save_file(state, tiny / "model.safetensors")
     with pytest.raises(WeightsError, match=r"encoder\.layer\.1\.attention\.self\.key\.weight"):
-        load_encoder(tiny)
+        load_backbone(tiny)
 
 
 @pytest.mark.weights

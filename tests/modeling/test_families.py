@@ -16,15 +16,16 @@ from transformers import AutoModel
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling import build_model, resolve_backbone, save_model
-from tailorbird.modeling.checkpoint import INDEX
+from tailorbird.modeling import build_model, save_model
+from tailorbird.modeling.backbones import load_backbone
 from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.families import ACTIVATIONS, FAMILIES
 from tailorbird.modeling.hub_encoder import HubEncoder
 from tailorbird.modeling.packing import pack
-from tailorbird.modeling.text_model import load_encoder
 from tailorbird.modeling.tokens import load_tokenizer
 from tailorbird.testing import write_tiny_backbone
+from tailorbird.weights import resolve_backbone
+from tailorbird.weights.checkpoint import INDEX
 
 IDS = [[2, 7, 8, 9, 3], [2, 5, 3], [2, 11, 12, 13, 14, 15, 16, 3], [2, 3]]
 QUIET = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -86,7 +87,7 @@ def padded_states(model: torch.nn.Module, ids: list[list[int]] = IDS) -> Tensor:
 
 
 def packed(folder: Path) -> PackedEncoder:
-    encoder = load_encoder(folder)
+    encoder = load_backbone(folder)
     assert isinstance(encoder, PackedEncoder)
     return encoder.eval()
 
@@ -215,10 +216,10 @@ def test_sharded_weights_are_read_by_their_index(tmp_path: Path) -> None:
     assert largest_error(packed(tmp_path)(pack(IDS)), padded_states(reference)) < 1e-5
     shards[-1].unlink()
     with pytest.raises(WeightsError, match=rf"names {shards[-1].name}, which is not there"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
     (tmp_path / INDEX).write_text("[]")
     with pytest.raises(WeightsError, match="is no index of safetensors files"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -246,7 +247,7 @@ def test_what_is_not_packed_runs_by_automodel_and_says_why(other: str, tmp_path:
     name, sizes, why = OTHERS[other]
     config = getattr(transformers, f"{name}Config")(**sizes)
     getattr(transformers, f"{name}Model")(config).save_pretrained(tmp_path)
-    ours = load_encoder(tmp_path).eval()
+    ours = load_backbone(tmp_path).eval()
     assert isinstance(ours, HubEncoder)
     assert ours.reason.startswith("padded, by AutoModel (")
     assert why in ours.reason
@@ -263,7 +264,7 @@ def test_modernbert_runs_by_automodel(tmp_path: Path) -> None:
         **sizes, num_hidden_layers=2, num_attention_heads=3, pad_token_id=0, **ends
     )
     transformers.ModernBertModel(config).save_pretrained(tmp_path)
-    ours = load_encoder(tmp_path).eval()
+    ours = load_backbone(tmp_path).eval()
     assert ours.reason == "padded, by AutoModel (no packed forward for modernbert)"
     reference = AutoModel.from_pretrained(tmp_path).eval()
     assert largest_error(ours(pack(IDS)), padded_states(reference)) < 1e-5
@@ -280,7 +281,7 @@ def test_relative_positions_are_refused_because_transformers_would_ignore_them(
     make("bert").save_pretrained(tmp_path)
     edit_config(tmp_path, position_embedding_type="relative_key")
     with pytest.raises(WeightsError, match="position_embedding_type is relative_key; absolute is"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_body_tensors_that_automodel_would_ignore_are_named(tmp_path: Path) -> None:
@@ -291,32 +292,32 @@ def test_body_tensors_that_automodel_would_ignore_are_named(tmp_path: Path) -> N
     state["encoder.layer.0.gate.weight"] = torch.ones(2)
     save_file(state, weights_of(tmp_path), metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"has encoder\.layer\.0\.gate\.weight, which AutoModel"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
     del state["encoder.layer.0.gate.weight"], state["encoder.layer.1.attention.attn.q.weight"]
     save_file(state, weights_of(tmp_path), metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"attn\.q\.weight, which would be random"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_an_architecture_that_transformers_does_not_know_is_a_sentence(tmp_path: Path) -> None:
     make("bert").save_pretrained(tmp_path)
     edit_config(tmp_path, model_type="novel")
     with pytest.raises(WeightsError, match=r"cannot be loaded by AutoModel \(.*novel.*; use a"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_weights_of_another_size_than_the_config_are_refused(tmp_path: Path) -> None:
     make("bert").save_pretrained(tmp_path)
     edit_config(tmp_path, vocab_size=130)
     with pytest.raises(WeightsError, match=r"is 131 × 36, by config\.json 130 × 36; weights"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     make("bert").save_pretrained(tmp_path)
     weights_of(tmp_path).write_bytes(weights_of(tmp_path).read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"model\.safetensors: cannot be read"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 def test_a_folder_with_pickled_weights_alone_says_how_to_convert_them(tmp_path: Path) -> None:
@@ -324,7 +325,7 @@ def test_a_folder_with_pickled_weights_alone_says_how_to_convert_them(tmp_path: 
     reference.config.save_pretrained(tmp_path)
     torch.save(reference.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="never loaded: convert them with AutoModel"):
-        load_encoder(tmp_path)
+        load_backbone(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,12 @@ from transformers import AutoModel, AutoTokenizer
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
-from tailorbird.modeling import (
-    TextModel,
-    build_model,
-    load_model,
-    resolve_backbone,
-    save_model,
-)
-from tailorbird.modeling.heads import ClassificationHead
+from tailorbird.modeling import TextModel, build_model, load_model, save_model
+from tailorbird.modeling.heads import LinearHead
 from tailorbird.modeling.packing import TokenizedTexts, inference_batches
-from tailorbird.modeling.sources import BackboneFolder
 from tailorbird.testing import write_tiny_backbone
+from tailorbird.weights import resolve_backbone
+from tailorbird.weights.sources import BackboneFolder
 
 TEXTS = ["where is my parcel", "退款", "a b c d e f", "hello there", "x"]
 
@@ -123,12 +118,12 @@ def test_head_from_features_separates_what_is_separable() -> None:
     centres = torch.randn(4, 16)
     targets = torch.arange(4).repeat(20)
     features = centres[targets] + 0.3 * torch.randn(80, 16)
-    head = ClassificationHead(16, 4).eval()
+    head = LinearHead(16, 4).eval()
     head.start_from_features(features, targets)
     assert (head(features).argmax(-1) == targets).float().mean() > 0.97
 
 
 def test_head_from_features_stands_a_class_without_rows() -> None:
-    head = ClassificationHead(8, 3).eval()
+    head = LinearHead(8, 3).eval()
     head.start_from_features(torch.randn(10, 8), torch.tensor([0, 1] * 5))
     assert torch.isfinite(head(torch.randn(2, 8))).all()

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
-from tailorbird.modeling import build_model, resolve_backbone
+from tailorbird.modeling import build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning import TuningRun, encode_examples, plan_tuning
-from tailorbird.tuning.run import EncodedExamples
+from tailorbird.tuning import TuningRun, plan_tuning
+from tailorbird.tuning.tasks import EncodedExamples, encode_examples
+from tailorbird.weights import resolve_backbone
 
 WORDS = {"parcel": "where is my parcel {}", "refund": "refund {} please", "hello": "hi {}"}
 TRAIN = [Example(t.format(i), label) for i in range(12) for label, t in WORDS.items()][:-4]

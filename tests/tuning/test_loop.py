@@ -10,18 +10,19 @@ import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
 from tailorbird.errors import CheckpointError, DivergedError
-from tailorbird.modeling import TextModel, build_model, resolve_backbone
+from tailorbird.modeling import TextModel, build_model
 from tailorbird.records import Example, StepReport
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import (
     TuningPlan,
     TuningRun,
-    encode_examples,
     load_checkpoint,
     plan_tuning,
     save_checkpoint,
     tune,
 )
+from tailorbird.tuning.tasks import encode_examples
+from tailorbird.weights import resolve_backbone
 
 WORDS = {"parcel": "where is my parcel {}", "refund": "refund {} please", "hello": "hi {}"}
 TRAIN = [Example(t.format(i), label) for i in range(12) for label, t in WORDS.items()]

@@ -11,6 +11,8 @@ from torch import Tensor
 from tailorbird.config import LossSettings
 from tailorbird.tuning import losses
 from tailorbird.tuning.objective import Objective, balanced_weights
+from tailorbird.tuning.tasks import Truth
+from tailorbird.tuning.tasks.classes import SINGLE_LABEL
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0], [1.0, 1.0, -2.0], [0.3, 0.1, 0.2]])
 OTHER = torch.tensor([[1.0, 0.0, 0.5], [0.5, 1.0, 2.0], [1.5, 0.5, -1.0], [0.0, 0.4, 0.2]])
@@ -128,11 +130,12 @@ def test_balanced_weights_give_every_class_the_same_say() -> None:
     ],
 )
 def test_unequal_parts_add_up_to_the_whole(settings: LossSettings, weights: Tensor | None) -> None:
-    objective = Objective(settings, weights)
+    objective = Objective(settings, SINGLE_LABEL, weights)
     passes = [LOGITS, OTHER][: objective.n_passes]
 
     def of(rows: list[int]) -> Tensor:
-        return objective(lambda z: z, [one[rows] for one in passes], TARGETS[rows], TARGETS)
+        parts, whole = (Truth(t, torch.arange(len(t)), len(t)) for t in (TARGETS[rows], TARGETS))
+        return objective(lambda z: z, [one[rows] for one in passes], parts, whole)
 
     whole = of([0, 1, 2, 3])
     torch.testing.assert_close(of([0]) + of([1, 2, 3]), whole, rtol=0, atol=1e-6)

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
-from tailorbird.modeling import TextModel, adapters, build_model, resolve_backbone
+from tailorbird.modeling import TextModel, adapters, build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning import TuningPlan, TuningRun, encode_examples, plan_tuning, tune
+from tailorbird.tuning import TuningPlan, TuningRun, plan_tuning, tune
+from tailorbird.tuning.tasks import encode_examples
+from tailorbird.weights import resolve_backbone
 
 WORDS = {"parcel": "where is my parcel {}", "refund": "refund {} please"}
 TRAIN = [Example(t.format(i), label) for i in range(8) for label, t in WORDS.items()]

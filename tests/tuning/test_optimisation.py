@@ -16,7 +16,7 @@ from tailorbird.tuning import TuningRun, load_checkpoint, save_checkpoint, tune
 from tailorbird.tuning.averaging import WeightAverage
 from tailorbird.tuning.gradients import add_gradients
 from tailorbird.tuning.optimizers import OPTIMIZERS, build_optimizers
-from tailorbird.tuning.run import EncodedExamples
+from tailorbird.tuning.tasks import EncodedExamples
 
 MakeRun = Callable[..., TuningRun]
 Rows = Callable[[TuningRun], tuple[EncodedExamples, EncodedExamples]]

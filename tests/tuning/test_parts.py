@@ -14,11 +14,12 @@ from torch import nn
 from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
-from tailorbird.modeling import build_model, resolve_backbone
+from tailorbird.modeling import build_model
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import plan_tuning
 from tailorbird.tuning.optimizers import build_optimizers, clip_gradients
 from tailorbird.tuning.schedules import SCHEDULES, rate_factor
+from tailorbird.weights import resolve_backbone
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 40))

@@ -11,8 +11,8 @@ import torch
 from tailorbird.errors import TuningError
 from tailorbird.tuning import TuningRun, rate_finder
 from tailorbird.tuning.rate_finder import RatePoint, advise, find_rate, sweep
-from tailorbird.tuning.run import EncodedExamples
 from tailorbird.tuning.schedules import rate_factor
+from tailorbird.tuning.tasks import EncodedExamples
 
 MakeRun = Callable[..., TuningRun]
 Rows = Callable[[TuningRun], tuple[EncodedExamples, EncodedExamples]]

@@ -136,7 +136,7 @@ def look_at_packages() -> Iterator[Finding]:
 def look_at_weights() -> Iterator[Finding]:
     """Embedded weights: one is needed, two understand every log."""
     try:
-        from tailorbird.modeling.embedded import EMBEDDED
+        from tailorbird.weights.embedded import EMBEDDED
     except (ImportError, OSError):
         return  # said by torch and packages
     n_found = sum(model.is_installed for model in EMBEDDED.values())

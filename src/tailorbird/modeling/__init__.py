@@ -1,22 +1,14 @@
-"""Pretrained models: where weights come from, packed encoders, heads, the text classifier."""
+"""Models: packed backbones, heads, ways of tuning, and what saves and loads them together."""
 
-from tailorbird.modeling import adapters
-from tailorbird.modeling.packing import TokenizedTexts
-from tailorbird.modeling.sources import choose_backbone, resolve_backbone
-from tailorbird.modeling.text_model import (
-    TextModel,
-    build_model,
-    load_model,
-    save_model,
-)
+from tailorbird.modeling import adapters, heads, packing
+from tailorbird.modeling.text_model import TextModel, build_model, load_model, save_model
 
 __all__ = [
     "TextModel",
-    "TokenizedTexts",
     "adapters",
     "build_model",
-    "choose_backbone",
+    "heads",
     "load_model",
-    "resolve_backbone",
+    "packing",
     "save_model",
 ]

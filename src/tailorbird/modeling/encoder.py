@@ -251,7 +251,7 @@ class PackedEncoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.n_frozen == 0):
             positions = batch.positions + self.sizes.first_position
             x = self.words(batch.token_ids) + self.positions(positions)
-            x = self.norm(x if self.types is None else x + self.types.weight[0])
+            x = self.norm(x if self.types is None else x + self._types(batch))
             if self.n_frozen == 0:
                 x = F.dropout(x, self.dropout, self.training)
             if self.widen is not None:  # (T, D): a small ELECTRA's tables are narrower
@@ -259,3 +259,10 @@ class PackedEncoder(nn.Module):
             for layer in self.layers[: self.n_frozen]:
                 x = layer(x, batch, 0.0, self.compute_dtype)
         return x
+
+    def _types(self, batch: PackedBatch) -> Tensor:
+        """(D,) or (T, D): what tells the two texts of a pair apart."""
+        assert self.types is not None
+        if batch.types is None or self.sizes.n_types == 1:
+            return self.types.weight[0]
+        return self.types(batch.types)  # type: ignore[no-any-return]

@@ -1,9 +1,12 @@
-"""From token states to class logits.
+"""From token states to what a task wants: logits, numbers, vectors.
 
-Shape letters: T tokens, D width, B texts, C classes.
+Shape letters: T tokens, D width, B texts, C classes, U units (texts or picked tokens).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -28,26 +31,44 @@ def cls_pool(states: Tensor, batch: PackedBatch) -> Tensor:
     return states[torch.cumsum(batch.lengths, 0) - batch.lengths]
 
 
-POOLINGS = {"mean": mean_pool, "cls": cls_pool}
+def pick(states: Tensor, batch: PackedBatch) -> Tensor:
+    """(T, D) → (U, D), the states of the picked tokens, without any pooling."""
+    return states[batch.picked]
 
 
-class ClassificationHead(nn.Module):
-    """``logits = W dropout(scale * z) + b`` with z the pooled state on the unit sphere.
+POOLINGS = {"mean": mean_pool, "cls": cls_pool, "picked": pick}
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """What a task asks of the head: enough to make it anew."""
+
+    task: str = "single_label"
+    name: str = "linear"
+    """A key of `HEADS`."""
+    n_outputs: int = 0
+    """0: one a label."""
+    pooling: str = ""
+    """``picked`` for tasks that look at tokens; empty: texts as wholes, as the settings say."""
+
+
+class LinearHead(nn.Module):
+    """``outputs = W dropout(scale * z) + b`` with z the pooled state on the unit sphere.
 
     Sentence encoders put meaning into the direction of a state, not its length, so only the
     direction is used; *scale* brings its entries to about one.
     """
 
-    def __init__(self, width: int, n_classes: int, *, dropout: float = 0.1) -> None:
+    def __init__(self, width: int, n_outputs: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.dropout = dropout
         self.scale = width**0.5
-        self.linear = nn.Linear(width, n_classes)
+        self.linear = nn.Linear(width, n_outputs)
         nn.init.normal_(self.linear.weight, std=0.02)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """(B, D) → (B, C)."""
+        """(U, D) → (U, C)."""
         z = self.scale * F.normalize(pooled, dim=-1)
         return self.linear(F.dropout(z, self.dropout, self.training))  # type: ignore[no-any-return]
 
@@ -86,3 +107,50 @@ class ClassificationHead(nn.Module):
         shorter = new / weight.norm(dim=1).mean().clamp(min=1e-12)
         self.linear.weight.copy_(weight * shorter)
         self.linear.bias.copy_(bias * shorter)
+
+
+class NumberHead(LinearHead):
+    """A `LinearHead` of one output that knows the scale of the numbers it is to give.
+
+    Tuning works on numbers of mean 0 and spread 1; `numbers` turns outputs into real ones.
+    """
+
+    def __init__(self, width: int, n_outputs: int = 1, dropout: float = 0.1) -> None:
+        super().__init__(width, n_outputs, dropout)
+        self.mean: Tensor
+        self.spread: Tensor
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("spread", torch.ones(()))
+
+    def fit_scale(self, values: Tensor) -> None:
+        """Take mean and spread from *values*, the numbers of the training examples."""
+        self.mean.copy_(values.mean())
+        spread = values.std(correction=0)
+        self.spread.copy_(torch.where(spread > 0, spread, torch.ones(())))
+
+    def standardized(self, values: Tensor) -> Tensor:
+        """Real numbers → what the outputs are tuned to."""
+        return (values - self.mean.cpu()) / self.spread.cpu()
+
+    def numbers(self, outputs: Tensor) -> Tensor:
+        """(B, 1) outputs → (B,) real numbers."""
+        return outputs[:, 0] * self.spread.to(outputs) + self.mean.to(outputs)
+
+
+class EmbeddingHead(nn.Module):
+    """The pooled state itself, on the unit sphere: nothing to tune, nothing to forget."""
+
+    def __init__(self, width: int, n_outputs: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """(B, D) → (B, D), each of length 1."""
+        return F.normalize(pooled, dim=-1)
+
+
+HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {
+    "linear": LinearHead,
+    "number": NumberHead,
+    "embedding": EmbeddingHead,
+}
+"""(width, outputs, dropout) → a head, by the name in ``model.json``; plug-ins add theirs."""

@@ -70,7 +70,11 @@ class HubEncoder(nn.Module):
         ids[batch.rows, batch.positions] = batch.token_ids
         mask = torch.zeros_like(ids)
         mask[batch.rows, batch.positions] = 1
-        states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, L, D)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if batch.types is not None and int(self.config.get("type_vocab_size") or 0) > 1:
+            inputs["token_type_ids"] = torch.zeros_like(ids)
+            inputs["token_type_ids"][batch.rows, batch.positions] = batch.types
+        states = self.model(**inputs).last_hidden_state  # (B, L, D)
         return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
 
 

@@ -1,12 +1,14 @@
 """Ragged batches without padding: all tokens of a batch one after another.
 
-Shape letters: N texts, B texts of a batch, T tokens of a batch, L longest text of a batch.
+Shape letters: N texts, B texts of a batch, T tokens of a batch, L longest text of a batch, U units
+of a batch: what a head sees one by one, texts or picked tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,8 @@ class PackedBatch:
     lengths: Tensor  # (B,) int64
     max_length: int
     states: Tensor | None = None  # (T, D) what the frozen layers made of it, where that is cached
+    types: Tensor | None = None  # (T,) int64, 1 in the second text of a pair; None: all 0
+    picked: Tensor | None = None  # (U,) int64, the tokens a head looks at; None: at texts as wholes
 
     @property
     def n_tokens(self) -> int:
@@ -45,14 +49,12 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on *device*."""
-        return PackedBatch(
-            self.token_ids.to(device),
-            self.positions.to(device),
-            self.rows.to(device),
-            self.lengths.to(device),
-            self.max_length,
-            None if self.states is None else self.states.to(device),
-        )
+        moved: dict[str, Any] = {
+            part.name: value.to(device)
+            for part in fields(self)
+            if isinstance(value := getattr(self, part.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 def pack(texts: Sequence[Sequence[int]] | Sequence[Tensor]) -> PackedBatch:
@@ -64,10 +66,15 @@ def pack(texts: Sequence[Sequence[int]] | Sequence[Tensor]) -> PackedBatch:
     """
     lengths = torch.tensor([len(text) for text in texts])
     token_ids = torch.cat([torch.as_tensor(text, dtype=torch.int64) for text in texts])
-    rows = torch.repeat_interleave(torch.arange(len(texts)), lengths)
-    starts = torch.cumsum(lengths, 0) - lengths
-    positions = torch.arange(len(token_ids)) - starts[rows]
+    rows, positions = _places(lengths)
     return PackedBatch(token_ids, positions, rows, lengths, int(lengths.max()))
+
+
+def _places(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) → the text of each token and its position within it, both (T,)."""
+    rows = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    starts = torch.cumsum(lengths, 0) - lengths
+    return rows, torch.arange(len(rows)) - starts[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class TokenizedTexts:
     flat: Tensor  # (all tokens,) int32
     offsets: Tensor  # (N + 1,) int64
     states: Tensor | None = None  # (all tokens, D) of the frozen layers, where cached
+    types: Tensor | None = None  # (all tokens,) int8, 1 in the second text of a pair
+    picked: Tensor | None = None  # (all tokens,) bool, the tokens a head looks at
 
     def __len__(self) -> int:
         return int(self.offsets.shape[0]) - 1
@@ -87,36 +96,76 @@ class TokenizedTexts:
         lengths: list[int] = torch.diff(self.offsets).tolist()
         return lengths
 
-    def lengths_of(self, indices: Sequence[int]) -> list[int]:
-        """Tokens of the texts at *indices*."""
-        at = torch.as_tensor(indices)
-        lengths: list[int] = (self.offsets[at + 1] - self.offsets[at]).tolist()
-        return lengths
+    @property
+    def n_units(self) -> Tensor:
+        """(N,) what a head sees of each text: its picked tokens, or 1 where it is the text."""
+        if self.picked is None:
+            return torch.ones(len(self), dtype=torch.int64)
+        before = torch.cat([torch.zeros(1, dtype=torch.int64), torch.cumsum(self.picked, 0)])
+        return torch.diff(before[self.offsets])
 
-    def take(self, indices: Sequence[int]) -> PackedBatch:
-        """Pack the texts at *indices*, with their cached states."""
-        batch = pack([self.flat[self.offsets[i] : self.offsets[i + 1]] for i in indices])
-        if self.states is None:
-            return batch
-        cached = [self.states[self.offsets[i] : self.offsets[i + 1]] for i in indices]
-        return replace(batch, states=torch.cat(cached))
+    def take(self, indices: Sequence[int] | Tensor) -> PackedBatch:
+        """Pack the texts at *indices*, with all that is known of their tokens."""
+        at, rows, positions, lengths = self._places(indices)
+        return PackedBatch(
+            self.flat[at].to(torch.int64),
+            positions,
+            rows,
+            lengths,
+            int(lengths.max()),
+            None if self.states is None else self.states[at],
+            None if self.types is None else self.types[at].to(torch.int64),
+            None if self.picked is None else self.picked[at].nonzero()[:, 0],
+        )
 
-    def subset(self, indices: Sequence[int]) -> TokenizedTexts:
+    def subset(self, indices: Sequence[int] | Tensor) -> TokenizedTexts:
         """The texts at *indices* alone, in that order."""
-        batch = self.take(indices)
-        offsets = torch.zeros(len(indices) + 1, dtype=torch.int64)
-        offsets[1:] = torch.cumsum(batch.lengths, 0)
-        return TokenizedTexts(batch.token_ids.to(torch.int32), offsets, batch.states)
+        at, _, _, lengths = self._places(indices)
+        parts = (self.states, self.types, self.picked)
+        kept = (None if part is None else part[at] for part in parts)
+        return TokenizedTexts(self.flat[at], offsets_of(lengths), *kept)
+
+    def _places(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Where the tokens of *indices* stand, their texts, positions, and the texts' lengths."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        starts = self.offsets[chosen]
+        lengths = self.offsets[chosen + 1] - starts
+        rows, positions = _places(lengths)
+        return starts[rows] + positions, rows, positions, lengths
 
     @classmethod
-    def from_lists(cls, texts: Sequence[Sequence[int]]) -> TokenizedTexts:
-        """Lay lists of ids out flat."""
-        offsets = torch.zeros(len(texts) + 1, dtype=torch.int64)
-        offsets[1:] = torch.cumsum(
-            torch.tensor([len(text) for text in texts], dtype=torch.int64), 0
+    def from_lists(
+        cls,
+        texts: Sequence[Sequence[int]],
+        *,
+        types: Sequence[Sequence[int]] | None = None,
+        picked: Sequence[Sequence[bool]] | None = None,
+    ) -> TokenizedTexts:
+        """Lay lists of ids out flat; *types* and *picked* have a value for each of them.
+
+        >>> tokens = TokenizedTexts.from_lists([[5, 6], [7]], picked=[[False, True], [True]])
+        >>> tokens.take([1, 0]).picked.tolist(), tokens.n_units.tolist()
+        ([0, 2], [1, 1])
+        """
+        return cls(
+            _flat(texts, torch.int32),
+            offsets_of(torch.tensor([len(text) for text in texts], dtype=torch.int64)),
+            types=None if types is None else _flat(types, torch.int8),
+            picked=None if picked is None else _flat(picked, torch.bool),
         )
-        flat = torch.tensor([token for text in texts for token in text], dtype=torch.int32)
-        return cls(flat, offsets)
+
+
+def offsets_of(counts: Tensor) -> Tensor:
+    """(N,) how many each has → (N + 1,) where each begins, and where the last one ends.
+
+    >>> offsets_of(torch.tensor([2, 0, 1])).tolist()
+    [0, 2, 2, 3]
+    """
+    return torch.cat([torch.zeros(1, dtype=torch.int64), torch.cumsum(counts, 0)])
+
+
+def _flat(lists: Sequence[Sequence[int]], dtype: torch.dtype) -> Tensor:
+    return torch.tensor([value for values in lists for value in values], dtype=dtype)
 
 
 def inference_batches(lengths: Sequence[int], budget_tokens: int = 4096) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,12 @@ from torch import Tensor, nn
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
-from tailorbird.modeling.checkpoint import Checkpoint
+from tailorbird.modeling.backbones import Backbone, load_backbone
 from tailorbird.modeling.encoder import PackedEncoder
-from tailorbird.modeling.families import FAMILIES, refuse_unknown_positions, why_not_packed
-from tailorbird.modeling.heads import POOLINGS, ClassificationHead
-from tailorbird.modeling.hub_encoder import HubEncoder, load_hub_encoder
-from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches
-from tailorbird.modeling.sources import BackboneFolder
+from tailorbird.modeling.heads import HEADS, POOLINGS, HeadSpec
+from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
+from tailorbird.weights import BackboneFolder
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -38,41 +37,43 @@ class TextModel(nn.Module):
     def __init__(
         self,
         tokenizer: TextTokenizer,
-        backbone: PackedEncoder | HubEncoder,
-        head: ClassificationHead,
+        backbone: Backbone,
+        head: nn.Module,
         *,
-        labels: Sequence[str],
+        labels: Sequence[str] = (),
         pooling: str = "mean",
+        spec: HeadSpec | None = None,
     ) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         self.backbone = backbone
-        self.head = head
+        self.head: Any = head
         self.labels = tuple(labels)
         self.pooling = pooling
+        self.spec = spec or HeadSpec()
         self.attachment: adapters.Attachment | None = None
         """The way of tuning that is attached to the backbone, if one is."""
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.head.linear.weight.device
+        return next(self.backbone.parameters()).device
 
     def pool(self, batch: PackedBatch) -> Tensor:
-        """B texts → (B, D) pooled states."""
+        """T tokens → (U, D), the state of each unit: a text, or a picked token."""
         return POOLINGS[self.pooling](self.backbone(batch), batch)
 
     def forward(self, batch: PackedBatch) -> Tensor:
-        """B texts → (B, C) logits."""
+        """T tokens → (U, C)."""
         return self.head(self.pool(batch))  # type: ignore[no-any-return]
 
     def logits(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
-        """(N, C) fp32 logits on the CPU, in evaluation mode and without gradients."""
-        return self._infer(texts, self, len(self.labels))
+        """(N units, C) fp32 outputs on the CPU, in evaluation mode and without gradients."""
+        return self._infer(texts, self)
 
     def features(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
-        """(N, D) pooled states, the same way."""
-        return self._infer(texts, self.pool, self.backbone.width)
+        """(N units, D) pooled states, the same way."""
+        return self._infer(texts, self.pool)
 
     def with_trunk(self, tokens: TokenizedTexts, *, budget_bytes: int = 2**30) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.
@@ -94,48 +95,22 @@ class TextModel(nn.Module):
 
     @torch.inference_mode()
     def _infer(
-        self,
-        texts: Sequence[str] | TokenizedTexts,
-        function: Callable[[PackedBatch], Tensor],
-        width: int,
+        self, texts: Sequence[str] | TokenizedTexts, function: Callable[[PackedBatch], Tensor]
     ) -> Tensor:
         tokens = texts if isinstance(texts, TokenizedTexts) else self.tokenizer(texts)
+        offsets: list[int] = offsets_of(tokens.n_units).tolist()  # (N + 1,)
+        out = torch.empty(offsets[-1], 0)
         was_training = self.training
         self.eval()
         try:
-            out = torch.empty(len(tokens), width)
             for indices in inference_batches(tokens.lengths):
-                out[indices] = function(tokens.take(indices).to(self.device)).float().cpu()
+                found = function(tokens.take(indices).to(self.device)).float().cpu()
+                if out.shape[1] != found.shape[1]:
+                    out = torch.empty(len(out), found.shape[1])
+                out[torch.cat([torch.arange(offsets[i], offsets[i + 1]) for i in indices])] = found
         finally:
             self.train(was_training)
         return out
-
-
-def load_encoder(folder: Path) -> PackedEncoder | HubEncoder:
-    """The encoder of a hub-style folder: packed for the `FAMILIES`, by `AutoModel` for the rest.
-
-    Raises WeightsError where the folder has no config or no safetensors, or where they do not
-    belong together.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeightsError("has no config.json", where=str(folder)) from error
-    refuse_unknown_positions(config, where=str(folder))
-    config.pop("torch_dtype", None)
-    config["dtype"] = "float32"  # as the weights are from here on, whatever they were saved in
-    why = why_not_packed(config)
-    family = FAMILIES.get(config.get("model_type", ""))
-    checkpoint = Checkpoint(folder, prefix=family.prefix if family else "")
-    if why:
-        return load_hub_encoder(folder, why=why)
-    with torch.device("meta"):
-        encoder = PackedEncoder(config)
-    shapes = {encoder.hub_name(n): tensor.shape for n, tensor in encoder.state_dict().items()}
-    tensors = checkpoint.read(shapes)
-    state = {name: tensors[encoder.hub_name(name)] for name in encoder.state_dict()}
-    encoder.load_state_dict(state, assign=True)
-    return encoder.requires_grad_(True)
 
 
 def build_model(
@@ -143,18 +118,21 @@ def build_model(
     labels: Sequence[str],
     *,
     settings: ModelSettings,
+    spec: HeadSpec | None = None,
     max_tokens: int = 256,
 ) -> TextModel:
-    """A pretrained backbone with a new head for *labels*."""
-    encoder = load_encoder(backbone.path)
+    """A pretrained backbone with a new head as *spec* says, one output a label if nothing else."""
+    body = load_backbone(backbone.path)
     tokenizer = load_tokenizer(
         backbone.path,
-        max_tokens=min(settings.max_tokens or max_tokens, encoder.max_positions),
+        max_tokens=min(settings.max_tokens or max_tokens, body.max_positions),
         prefix=backbone.query_prefix,
     )
-    head = ClassificationHead(encoder.width, len(labels), dropout=settings.dropout)
-    pooling = (backbone.pooling or "mean") if settings.pooling == "auto" else settings.pooling
-    return TextModel(tokenizer, encoder, head, labels=labels, pooling=pooling)
+    spec = spec or HeadSpec()
+    head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
+    wanted = "" if settings.pooling == "auto" else settings.pooling
+    pooling = spec.pooling or wanted or backbone.pooling or "mean"
+    return TextModel(tokenizer, body, head, labels=labels, pooling=pooling, spec=spec)
 
 
 def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
@@ -182,6 +160,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
     save_file(head, folder / "head.safetensors")
     _write_json(folder / "config.json", encoder.config)
     facts = {
+        "head": asdict(model.spec),
         "labels": model.labels,
         "pooling": model.pooling,
         "max_tokens": model.tokenizer.max_tokens,
@@ -194,15 +173,27 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
 
 
 def load_model(folder: Path) -> TextModel:
-    """Read a folder written by `save_model`."""
+    """Read a folder written by `save_model`.
+
+    Raises WeightsError where its head is a plug-in's that is not there.
+    """
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    encoder = load_encoder(folder)
+    spec = HeadSpec(**facts["head"])
+    if spec.name not in HEADS:
+        raise WeightsError(
+            f"the head {spec.name!r} is none of {', '.join(HEADS)}",
+            where=str(folder),
+            cure="it is a plug-in's: install that package, or name its file with --plugin",
+        )
+    body = load_backbone(folder)
     tokenizer = load_tokenizer(folder, max_tokens=facts["max_tokens"], prefix=facts["prefix"])
-    head = ClassificationHead(encoder.width, len(facts["labels"]))
+    head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
     head.load_state_dict(load_file(folder / "head.safetensors"))
-    model = TextModel(tokenizer, encoder, head, labels=facts["labels"], pooling=facts["pooling"])
+    model = TextModel(
+        tokenizer, body, head, labels=facts["labels"], pooling=facts["pooling"], spec=spec
+    )
     if (folder / adapters.FACTS).is_file():
-        model.attachment = adapters.load_adapter(encoder, folder)
+        model.attachment = adapters.load_adapter(body, folder)
     return model.eval()
 
 

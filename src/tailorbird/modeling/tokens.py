@@ -26,13 +26,56 @@ class TextTokenizer:
         encodings = self.tokenizer.encode_batch_fast([self.prefix + text for text in texts])
         return TokenizedTexts.from_lists([encoding.ids for encoding in encodings])
 
-    def fit_max_tokens(self, texts: Sequence[str]) -> int:
+    def pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> TokenizedTexts:
+        """Two texts as one, in the backbone's own way; the longer of the two is cut first."""
+        together = [
+            (self.prefix + first, self.prefix + second)
+            for first, second in zip(firsts, seconds, strict=True)
+        ]
+        encodings = self.tokenizer.encode_batch_fast(together)
+        return TokenizedTexts.from_lists(
+            [encoding.ids for encoding in encodings],
+            types=[encoding.type_ids for encoding in encodings],
+        )
+
+    def words(self, texts: Sequence[Sequence[str]]) -> tuple[TokenizedTexts, list[list[int]]]:
+        """Texts that are cut into words: the first token of each word is picked.
+
+        Returns: the tokens, and which words of each text there is a token for; those beyond
+        *max_tokens* are missing, and those of characters that the tokenizer drops. Each word is
+        tokenised by itself, so that no token belongs to two words, whatever the language; the
+        prefix of the backbone is left out.
+        """
+        ids: list[list[int]] = []
+        picked: list[list[bool]] = []
+        found: list[list[int]] = []
+        for encoding in self.tokenizer.encode_batch(list(texts), is_pretokenized=True):
+            words, tokens = encoding.word_ids, encoding.tokens
+            # A space before a Chinese character is a token of its own that the text never had.
+            kept = [
+                i
+                for i, word in enumerate(words)
+                if not (tokens[i] == "▁" and word is not None and words[i + 1 : i + 2] == [word])
+            ]
+            of_kept = [words[i] for i in kept]
+            is_first = [
+                word is not None and word != last
+                for word, last in zip(of_kept, [None, *of_kept[:-1]], strict=True)
+            ]
+            ids.append([encoding.ids[i] for i in kept])
+            picked.append(is_first)
+            new = (w for w, is_new in zip(of_kept, is_first, strict=True) if is_new)
+            found.append([w for w in new if w is not None])
+        return TokenizedTexts.from_lists(ids, picked=picked), found
+
+    def fit_max_tokens(self, texts: Sequence[str] | TokenizedTexts) -> int:
         """Set *max_tokens* to cover 99.5 % of *texts*, at least 64 and at most what it was.
 
         Un-padded batches make short texts cheap whatever the limit is; the limit spares the
         few very long ones from costing as much as all others together.
         """
-        lengths = sorted(self(texts).lengths)
+        tokens = texts if isinstance(texts, TokenizedTexts) else self(texts)
+        lengths = sorted(tokens.lengths)
         covered = lengths[min(len(lengths) - 1, int(len(lengths) * 0.995))]
         self.max_tokens = min(self.max_tokens, max(64, covered))
         self.tokenizer.enable_truncation(self.max_tokens)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from tailorbird.data.batching import micro_batches
 from tailorbird.errors import TuningError
-from tailorbird.tuning.run import EncodedExamples, TuningRun
+from tailorbird.tuning.run import TuningRun
+from tailorbird.tuning.tasks import EncodedExamples, Truth
 
 _SIGNS = ("out of memory", "not enough memory", "can't allocate memory")
 
@@ -26,7 +27,7 @@ def add_gradients(run: TuningRun, train: EncodedExamples, rows: Sequence[int]) -
 
     Raises TuningError where half is still too large.
     """
-    lengths = train.tokens.lengths_of(rows)
+    lengths = train.lengths_of(rows)
     random = RandomState(run.model.device)
     parts = micro_batches(rows, lengths, run.micro_batch_tokens)
     try:
@@ -91,21 +92,21 @@ class RandomState:
 
 def _add(run: TuningRun, train: EncodedExamples, parts: list[list[int]]) -> float:
     model, objective, device = run.model, run.objective, run.model.device
-    whole = train.targets[[row for part in parts for row in part]].to(device)
+    whole = train.truth([row for part in parts for row in part]).to(device)
     if objective.is_joint and len(parts) > 1:
         return _add_jointly(run, train, parts, whole)
     total = 0.0
     for part in parts:
-        batch, targets = train.tokens.take(part).to(device), train.targets[part].to(device)
-        pooled = [model.pool(batch) for _ in range(objective.n_passes)]  # each (B, D)
-        loss = objective(model.head, pooled, targets, whole)
+        batch, truth = train.batch(part).to(device), train.truth(part).to(device)
+        pooled = [model.pool(batch) for _ in range(objective.n_passes)]  # each (U, D)
+        loss = objective(model.head, pooled, truth, whole)
         loss.backward()
         total += loss.item()
     return total
 
 
 def _add_jointly(
-    run: TuningRun, train: EncodedExamples, parts: list[list[int]], whole: Tensor
+    run: TuningRun, train: EncodedExamples, parts: list[list[int]], whole: Truth
 ) -> float:
     """Gradients of a loss that compares all rows, with one part's activations at a time.
 
@@ -116,7 +117,7 @@ def _add_jointly(
     model, objective, device = run.model, run.objective, run.model.device
 
     def pool(part: list[int]) -> list[Tensor]:
-        batch = train.tokens.take(part).to(device)
+        batch = train.batch(part).to(device)
         return [model.pool(batch) for _ in range(objective.n_passes)]
 
     before: list[RandomState] = []
@@ -129,7 +130,7 @@ def _add_jointly(
     loss = objective(model.head, pooled, whole, whole)
     loss.backward()
     after = RandomState(device)
-    sizes = [len(part) for part in parts]
+    sizes = [len(some[0]) for some in states]
     gradients = [z.grad.split(sizes) for z in pooled if z.grad is not None]
     for k, part in enumerate(parts):
         before[k].restore()

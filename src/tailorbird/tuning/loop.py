@@ -17,13 +17,12 @@ import torch
 
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import DivergedError
-from tailorbird.metrics import accuracy, macro_f1
 from tailorbird.records import Event, StepReport
 from tailorbird.tuning.gradients import add_gradients, add_penalty
-from tailorbird.tuning.losses import cross_entropy
 from tailorbird.tuning.optimizers import clip_gradients, set_rates
-from tailorbird.tuning.run import EncodedExamples, TuningRun
+from tailorbird.tuning.run import TuningRun
 from tailorbird.tuning.schedules import rate_factor
+from tailorbird.tuning.tasks import EncodedExamples
 
 N_PARTING = 2
 """After so many validations in a row that part from the training loss, the report says so."""
@@ -41,7 +40,7 @@ def tune(
 
     Raises DivergedError where the loss stops being a number; the best weights are put back first.
     """
-    plan, lengths = run.plan, train.tokens.lengths
+    plan, lengths = run.plan, train.lengths
     n_epoch_steps = len(epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=0))
     n_steps = run.n_steps = plan.n_epochs * n_epoch_steps
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
@@ -105,25 +104,22 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     if run.attachment.after_step is not None:
         run.attachment.after_step(run.step, run.n_steps)
     run.drop_gradients()
-    run.n_tokens += sum(train.tokens.lengths_of(rows))
+    run.n_tokens += sum(train.lengths_of(rows))
     run.losses.append(loss)
     run.elapsed_s += time.perf_counter() - start
     return loss, note
 
 
 def _validate(run: TuningRun, validation: EncodedExamples) -> tuple[float, dict[str, float]]:
-    """Cross-entropy, whatever the loss of training is, and metrics; keeps the best weights."""
+    """The task's plain loss, whatever that of training is, and scores; keeps the best weights."""
     with run.averaged():
-        logits = run.model.logits(validation.tokens)
-        loss = cross_entropy(logits, validation.targets).item()
-        truth, predicted = validation.targets.numpy(), logits.argmax(-1).numpy()
-        metrics = {"accuracy": accuracy(truth, predicted), "macro_f1": macro_f1(truth, predicted)}
-        run.keep_if_best((metrics["accuracy"], -loss))
+        loss, scores = run.task.measure(run.model, validation, run.task)
+        run.keep_if_best((next(iter(scores.values())), -loss))
     run.validated_step = run.step
     if run.losses:
         run.history.append((sum(run.losses) / len(run.losses), loss))
         run.losses.clear()
-    return loss, metrics
+    return loss, scores
 
 
 def n_parting(history: Sequence[tuple[float, float]]) -> int:

@@ -7,8 +7,6 @@ class weights, where there are any); those that compare texts with each other ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -155,7 +153,3 @@ def multiple_negatives(queries: Tensor, answers: Tensor, *, scale: float = 20.0)
     """
     scores = scale * F.normalize(queries, dim=-1) @ F.normalize(answers, dim=-1).T  # (B, B)
     return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
-
-
-LOSSES: dict[str, Callable[..., Tensor]] = {"cross_entropy": cross_entropy, "focal": focal}
-"""What ``loss.name`` can be: losses of one label a text."""

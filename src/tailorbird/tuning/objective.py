@@ -6,14 +6,15 @@ Shape letters: B texts, C classes, D width, N training rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from tailorbird.config import LossSettings
-from tailorbird.tuning.losses import LOSSES, supervised_contrastive, symmetric_divergence
+from tailorbird.errors import ConfigError
+from tailorbird.tuning.losses import supervised_contrastive, symmetric_divergence
+from tailorbird.tuning.tasks import Task, Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,33 @@ class Objective:
 
     With two passes the loss is the mean of both (Liang et al. 2021 take the sum, so that their
     alpha is twice our ``r_drop``), and the contrast sees each text twice.
+
+    Raises ConfigError where the task has no such loss, or no classes for what is added to it.
     """
 
     settings: LossSettings
+    task: Task
     class_weights: Tensor | None = None  # (C,)
+
+    def __post_init__(self) -> None:
+        name, settings = self.task.name, self.settings
+        if settings.name not in ("auto", *self.task.losses):
+            raise ConfigError(
+                f"loss.name = {settings.name!r} is no loss of the task {name}",
+                cure=f"use one of auto, {', '.join(self.task.losses)}",
+            )
+        added = {
+            "r_drop": settings.r_drop > 0,
+            "contrastive": settings.contrastive > 0,
+            "label_smoothing": settings.label_smoothing > 0,
+            "class_weights": settings.class_weights != "none",
+        }
+        wanted = [key for key, is_wanted in added.items() if is_wanted]
+        if wanted and not self.task.has_logits:
+            raise ConfigError(
+                f"loss.{wanted[0]} needs one class a row, and the task {name} has none",
+                cure="leave it at its default",
+            )
 
     @property
     def n_passes(self) -> int:
@@ -35,48 +59,39 @@ class Objective:
     @property
     def is_joint(self) -> bool:
         """Whether rows are compared with each other, so that parts of a batch do not add up."""
-        return self.settings.contrastive > 0
+        return self.task.compares_rows or self.settings.contrastive > 0
 
     def __call__(
         self,
         head: Callable[[Tensor], Tensor],
         pooled: Sequence[Tensor],
-        targets: Tensor,
-        whole: Tensor,
+        truth: Truth,
+        whole: Truth,
     ) -> Tensor:
-        """What these B rows add to the loss of a whole batch.
+        """What these rows add to the loss of a whole batch.
 
         Args:
-            head: (B, D) → (B, C).
-            pooled: one (B, D) a pass.
-            targets: (B,) class indices.
-            whole: class indices of the whole batch that these rows are of.
+            head: (U, D) → (U, C).
+            pooled: one (U, D) a pass.
+            truth: what is true of these U units.
+            whole: what is true of the whole batch that they are of.
         """
-        logits = [head(z) for z in pooled]
-        loss = torch.stack([self._of_rows(one, targets) for one in logits]).mean()
-        loss = loss * (self._mass(targets) / self._mass(whole))  # exactly 1 for a whole batch
+        truth, whole = (replace(t, class_weights=self.class_weights) for t in (truth, whole))
+        of_rows = self.task.loss(self.settings.name)
+        outputs = [head(z) for z in pooled]
+        loss = torch.stack([of_rows(one, truth, self.settings) for one in outputs]).mean()
+        # Exactly 1 for a whole batch.
+        loss = loss * (self.task.mass(truth) / self.task.mass(whole))
         if self.settings.r_drop:
-            share = len(targets) / len(whole)
-            loss = loss + self.settings.r_drop * share * symmetric_divergence(*logits)
-        if self.is_joint:
+            share = len(truth.targets) / len(whole.targets)
+            loss = loss + self.settings.r_drop * share * symmetric_divergence(*outputs)
+        if self.settings.contrastive:
             loss = loss + self.settings.contrastive * supervised_contrastive(
                 torch.cat(list(pooled)),
-                targets.repeat(len(pooled)),
+                truth.targets.repeat(len(pooled)),
                 temperature=self.settings.temperature,
             )
         return loss
-
-    def _of_rows(self, logits: Tensor, targets: Tensor) -> Tensor:
-        options: dict[str, Any] = {"class_weights": self.class_weights}
-        if self.settings.name == "focal":
-            options["gamma"] = self.settings.focal_gamma
-        else:
-            options["label_smoothing"] = self.settings.label_smoothing
-        return LOSSES[self.settings.name](logits, targets, **options)
-
-    def _mass(self, targets: Tensor) -> Tensor | int:
-        """What rows weigh in a mean: their number, or the sum of their classes' weights."""
-        return len(targets) if self.class_weights is None else self.class_weights[targets].sum()
 
 
 def balanced_weights(targets: Tensor, n_classes: int) -> Tensor:

@@ -15,7 +15,8 @@ from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import DivergedError, TuningError
 from tailorbird.tuning.loop import update
 from tailorbird.tuning.optimizers import RATE_FACTORS, set_rates
-from tailorbird.tuning.run import EncodedExamples, TuningRun
+from tailorbird.tuning.run import TuningRun
+from tailorbird.tuning.tasks import EncodedExamples
 
 SMOOTHING = 0.9
 """How much of itself the smoothed loss keeps a step."""
@@ -85,7 +86,7 @@ def find_rate(run: TuningRun, train: EncodedExamples, *, n_steps: int = 100) -> 
     tensors = {name: tensor.clone() for name, tensor in run.tensors().items()}
     facts, plan = run.facts(), run.plan
     scale = RATE_FACTORS[plan.optimizer.name]
-    lengths, seed = train.tokens.lengths, plan.settings.seed
+    lengths, seed = train.lengths, plan.settings.seed
     batches: list[list[int]] = []
     run.weigh_classes(train)
     torch.manual_seed(seed)

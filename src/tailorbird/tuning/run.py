@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tailorbird.errors import CheckpointError
-from tailorbird.modeling import TextModel, TokenizedTexts, adapters
-from tailorbird.records import Example
+from tailorbird.modeling import TextModel, adapters
 from tailorbird.tuning.averaging import WeightAverage
 from tailorbird.tuning.objective import Objective, balanced_weights
 from tailorbird.tuning.optimizers import build_optimizers
 from tailorbird.tuning.plan import TuningPlan
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedExamples:
-    """N examples as the loop takes them."""
-
-    tokens: TokenizedTexts
-    targets: Tensor  # (N,) int64
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-
-def encode_examples(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
-    """Token ids and class indices of *examples*; every label must be one of the model's."""
-    index_of = {label: index for index, label in enumerate(model.labels)}
-    targets = torch.tensor([index_of[example.label] for example in examples], dtype=torch.int64)
-    return EncodedExamples(model.tokenizer([example.text for example in examples]), targets)
+from tailorbird.tuning.tasks import TASKS, EncodedExamples
 
 
 class TuningRun:
@@ -54,7 +37,8 @@ class TuningRun:
             head_rate=plan.head_rate,
             settings=plan.optimizer,
         )
-        self.objective = Objective(plan.loss)
+        self.task = TASKS[model.spec.task]
+        self.objective = Objective(plan.loss, self.task)
         self.average = WeightAverage(plan.optimizer)
         self.micro_batch_tokens = plan.settings.micro_batch_tokens
         self.rate = 0.0
@@ -64,7 +48,7 @@ class TuningRun:
         self.n_tokens = 0
         self.elapsed_s = 0.0
         self.best_step = 0
-        self.best_score = (-1.0, 0.0)  # (accuracy, -loss) on validation
+        self.best_score = (-math.inf, 0.0)  # (first score of the task, -loss) on validation
         self.n_without_gain = 0
         self.best: dict[str, Tensor] = {}
         self.losses: list[float] = []  # of training, since the last validation
@@ -72,21 +56,23 @@ class TuningRun:
 
     def with_trunk(self, examples: EncodedExamples) -> EncodedExamples:
         """*examples* with the states of the frozen layers, computed once for all epochs."""
-        return EncodedExamples(self.model.with_trunk(examples.tokens), examples.targets)
+        return replace(examples, tokens=self.model.with_trunk(examples.tokens))
 
     def start_head(self, train: EncodedExamples, *, n_rows: int = 4000) -> str:
         """Give the head its first weights from pretrained features of up to *n_rows* rows."""
+        if not self.task.starts_from_features:
+            return ""
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:n_rows]
         rows = sorted(order.tolist())
-        features = self.model.features(train.tokens.subset(rows))
-        self.model.head.start_from_features(features, train.targets[rows])
+        some = train.subset(rows)
+        self.model.head.start_from_features(self.model.features(some.tokens), some.targets)
         return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
 
     def weigh_classes(self, train: EncodedExamples) -> None:
         """Let the loss know how frequent each class is, where it is to be balanced."""
         if self.plan.loss.class_weights == "balanced":
             weights = balanced_weights(train.targets, len(self.model.labels))
-            self.objective = Objective(self.plan.loss, weights.to(self.model.device))
+            self.objective = Objective(self.plan.loss, self.task, weights.to(self.model.device))
 
     def drop_gradients(self) -> None:
         """Forget the gradients, as before a first backward pass."""

@@ -19,7 +19,7 @@ from tailorbird.modeling.adapters.adalora import (
     n_ranks,
     skewness,
 )
-from tailorbird.modeling.text_model import load_encoder
+from tailorbird.modeling.backbones import load_backbone
 from tailorbird.testing import write_tiny_backbone
 
 with warnings.catch_warnings():
@@ -35,7 +35,7 @@ N_STEPS, N_INITIAL, N_FINAL, EVERY = 20, 3, 5, 2
 def both(tmp_path: Path) -> tuple[dict[str, AdaLoraAdapter], Any]:
     """Our adapters by their hub names, and PEFT's model with the same weights."""
     tiny = write_tiny_backbone(tmp_path / "tiny")
-    encoder = load_encoder(tiny)
+    encoder = load_backbone(tiny)
     settings = MethodSettings(name="adalora", rank=2, start_rank=5, targets="query,ffn_in")
     torch.manual_seed(0)
     attachment = adapters.attach(encoder, settings)

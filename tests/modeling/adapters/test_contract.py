@@ -11,15 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from tailorbird.config import MethodSettings, ModelSettings
 from tailorbird.errors import ConfigError, TuningError, WeightsError
-from tailorbird.modeling import (
-    TextModel,
-    adapters,
-    build_model,
-    load_model,
-    resolve_backbone,
-    save_model,
-)
+from tailorbird.modeling import TextModel, adapters, build_model, load_model, save_model
 from tailorbird.testing import check_method, write_tiny_backbone
+from tailorbird.weights import resolve_backbone
 
 TEXTS = ["where is my parcel", "退款", "hello there", "x"]
 VARIANTS: list[tuple[str, dict[str, Any]]] = [

@@ -15,8 +15,8 @@ from transformers import AutoModel
 from tailorbird.config import MethodSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
+from tailorbird.modeling.backbones import load_backbone
 from tailorbird.modeling.packing import pack
-from tailorbird.modeling.text_model import load_encoder
 from tailorbird.testing import write_tiny_backbone
 
 with warnings.catch_warnings():
@@ -61,7 +61,7 @@ def read_by_peft(tiny: Path, folder: Path) -> Any:
 
 @pytest.mark.parametrize("options", LORAS, ids=str)
 def test_our_lora_is_read_by_peft(options: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     attachment = adapters.attach(ours, MethodSettings(name="lora", **options))
     shaken(attachment.tensors().values())
     adapters.save_peft(attachment, tmp_path / "adapter", base_name="tiny")
@@ -86,7 +86,7 @@ def test_lora_of_peft_is_read_by_us(options: dict[str, Any], tiny: Path, tmp_pat
     theirs = get_peft_model(AutoModel.from_pretrained(tiny), config).eval()
     shaken(p for p in theirs.parameters() if p.requires_grad)
     theirs.save_pretrained(tmp_path / "adapter")
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     attachment = adapters.load_peft(ours, tmp_path / "adapter")
     with torch.no_grad():
         assert (padded_states(theirs) - ours(pack(IDS))).abs().max() < 1e-5
@@ -98,7 +98,7 @@ def test_lora_of_peft_is_read_by_us(options: dict[str, Any], tiny: Path, tmp_pat
 def test_gradients_of_lora_are_those_of_peft(
     options: dict[str, Any], tiny: Path, tmp_path: Path
 ) -> None:
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     attachment = adapters.attach(ours, MethodSettings(name="lora", **options))
     shaken(attachment.tensors().values())
     adapters.save_peft(attachment, tmp_path / "adapter")
@@ -124,7 +124,7 @@ def test_gradients_of_lora_are_those_of_peft(
 
 
 def test_our_adalora_is_read_by_peft(tiny: Path, tmp_path: Path) -> None:
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     attachment = adapters.attach(ours, MethodSettings(name="adalora", rank=2, start_rank=5))
     shaken(attachment.tensors().values(), by=0.2)
     adapters.save_peft(attachment, tmp_path / "adapter")
@@ -134,7 +134,7 @@ def test_our_adalora_is_read_by_peft(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_our_adalora_with_cut_ranks_is_read_by_peft_and_by_us(tiny: Path, tmp_path: Path) -> None:
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     attachment = adapters.attach(ours, MethodSettings(name="adalora", rank=2, start_rank=5))
     shaken(attachment.tensors().values(), by=0.2)
     (ours(pack(IDS)) * torch.randn(sum(map(len, IDS)), 32)).sum().backward()
@@ -146,7 +146,7 @@ def test_our_adalora_with_cut_ranks_is_read_by_peft_and_by_us(tiny: Path, tmp_pa
     adapters.save_peft(attachment, tmp_path / "adapter")
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert sum(map(sum, config["rank_pattern"].values())) == n_left
-    again = load_encoder(tiny).eval()
+    again = load_backbone(tiny).eval()
     adapters.load_peft(again, tmp_path / "adapter")
     with torch.no_grad():
         mine = ours.eval()(pack(IDS))
@@ -172,7 +172,7 @@ def test_adalora_of_peft_is_read_by_us(is_cut: bool, tiny: Path, tmp_path: Path)
         for step in range(1, 10):
             theirs.base_model.update_and_allocate(step)
     theirs.eval().save_pretrained(tmp_path / "adapter")
-    ours = load_encoder(tiny).eval()
+    ours = load_backbone(tiny).eval()
     adapters.load_peft(ours, tmp_path / "adapter")
     with torch.no_grad():
         assert (padded_states(theirs) - ours(pack(IDS))).abs().max() < 1e-5
@@ -190,16 +190,16 @@ def test_adapters_of_other_kinds_are_refused(
     change: dict[str, Any], said: str, tiny: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "adapter"
-    ours = load_encoder(tiny)
+    ours = load_backbone(tiny)
     adapters.save_peft(adapters.attach(ours, MethodSettings(name="lora")), folder)
     config = json.loads((folder / "adapter_config.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps(config | change))
     with pytest.raises(WeightsError, match=said):
-        adapters.load_peft(load_encoder(tiny), folder)
+        adapters.load_peft(load_backbone(tiny), folder)
 
 
 def test_an_adapter_of_a_deeper_backbone_is_refused(tiny: Path, tmp_path: Path) -> None:
-    deeper = load_encoder(write_tiny_backbone(tmp_path / "deeper", n_layers=3))
+    deeper = load_backbone(write_tiny_backbone(tmp_path / "deeper", n_layers=3))
     adapters.save_peft(adapters.attach(deeper, MethodSettings(name="lora")), tmp_path / "adapter")
     with pytest.raises(WeightsError, match=r"encoder\.layer\.2\..*no place"):
-        adapters.load_peft(load_encoder(tiny), tmp_path / "adapter")
+        adapters.load_peft(load_backbone(tiny), tmp_path / "adapter")

@@ -27,7 +27,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.e5s1 import E5S1File
+from tailorbird.weights.e5s1 import E5S1File
 
 _FORMAT = 1  # of the folders written here; another number makes them anew
 

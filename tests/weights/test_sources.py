@@ -20,8 +20,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.embedded import EMBEDDED, EmbeddedModel, PackagedFile, embedded_folder
-from tailorbird.modeling.sources import BackboneFolder, choose_backbone, resolve_backbone
+from tailorbird.weights.embedded import EMBEDDED, EmbeddedModel, PackagedFile, embedded_folder
+from tailorbird.weights.sources import BackboneFolder, choose_backbone, resolve_backbone
 
 MakePackage = Callable[[], EmbeddedModel]
 
@@ -350,7 +350,7 @@ def test_hub_out_of_reach_is_a_sentence_that_says_what_to_do(
     code = (
         "from pathlib import Path\n"
         "from tailorbird.errors import WeightsError\n"
-        "from tailorbird.modeling.sources import resolve_backbone\n"
+        "from tailorbird.weights.sources import resolve_backbone\n"
         "try:\n"
         "    resolve_backbone('owner/model', cache=Path('unused'))\n"
         "except WeightsError as error:\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.e5s1 import E5S1File, unpack_q4_0
+from tailorbird.weights.e5s1 import E5S1File, unpack_q4_0
 
 HIDDEN, LAYERS, FFN, ROWS, PIECES = 32, 1, 64, 4, 3
 F32, Q4_0 = 0, 1

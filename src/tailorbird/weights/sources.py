@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.checkpoint import HOW_TO_CONVERT, holds_pickles_only
-from tailorbird.modeling.embedded import EMBEDDED, embedded_folder
 from tailorbird.text import han_fraction
+from tailorbird.weights.checkpoint import HOW_TO_CONVERT, holds_pickles_only
+from tailorbird.weights.embedded import EMBEDDED, embedded_folder
 
 NOTICEABLE_HAN = 0.002
 """Share of Chinese characters from which logs count as bilingual: about one row in a hundred,
