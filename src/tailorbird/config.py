@@ -73,6 +73,14 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What is learned of a row; a build of an assistant learns one label."""
+
+    name: str = setting("single_label", "A task; ``tailorbird fit --help`` names them.")
+    plugin: str = setting("", "Python file with a task, head, loss or method of one's own.")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which pretrained model, and how much of it is tuned."""
 
@@ -213,6 +221,7 @@ class Settings:
     cleaning: CleaningSettings = field(default_factory=CleaningSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
+    task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
