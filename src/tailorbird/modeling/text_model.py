@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.heads import HEADS, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
+from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.weights import BackboneFolder
 
 TOKENIZER_FILES = (
@@ -75,23 +76,16 @@ class TextModel(nn.Module):
         """(N units, D) pooled states, the same way."""
         return self._infer(texts, self.pool)
 
-    def with_trunk(self, tokens: TokenizedTexts, *, budget_bytes: int = 2**30) -> TokenizedTexts:
+    def with_trunk(self, tokens: TokenizedTexts, cache: TrunkCache | None = None) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.
 
-        Returned as they are where nothing is frozen or the states would not fit *budget_bytes*.
+        Returned as they are where nothing is frozen or the *cache* (without one: 1 GiB of memory)
+        has no place for the states.
         """
-        n_tokens = len(tokens.flat)
         encoder = self.backbone
-        too_large = n_tokens * encoder.width * 4 > budget_bytes
-        if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen or too_large:
+        if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen:
             return tokens
-        states, offsets = torch.empty(n_tokens, encoder.width), tokens.offsets.tolist()
-        with torch.inference_mode():
-            for indices in inference_batches(tokens.lengths):
-                batch = tokens.take(indices).to(self.device)
-                places = [torch.arange(offsets[i], offsets[i + 1]) for i in indices]
-                states[torch.cat(places)] = encoder.trunk(batch).cpu()
-        return TokenizedTexts(tokens.flat, tokens.offsets, states)
+        return replace(tokens, states=(cache or TrunkCache()).states(encoder, tokens))
 
     @torch.inference_mode()
     def _infer(
