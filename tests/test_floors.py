@@ -24,6 +24,7 @@ FLOORS = {
     "runs": 2,
     "modeling": 2,
     "tuning": 3,
+    "planning": 4,
     "evaluation": 4,
     "compression": 5,
     "bundle": 6,
@@ -47,6 +48,7 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
+    ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("tuning", "data.batching"),  # batches are made for the loop alone
 }
 """The imports past a door, each with its reason."""

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tailorbird.errors import ConfigError
 
@@ -86,7 +86,10 @@ class ModelSettings:
 
     backbone: str = setting("auto", "auto, minilm, e5, a folder, or a hub name.")
     max_tokens: int = setting(0, "Longest input in tokens; 0: from the data, at most 256.")
-    freeze_layers: int = setting(-1, "Lowest layers left as pretrained; -1: by model and machine.")
+    freeze_layers: int | Literal["default", "auto"] = setting(
+        "default",
+        "Lowest layers left as pretrained; default: by model; auto: as many as cost no score.",
+    )
     pooling: Literal["auto", "mean", "cls"] = setting(
         "auto", "How token states become one vector; auto: as the backbone was trained, else mean."
     )
@@ -94,6 +97,10 @@ class ModelSettings:
     encoder_dropout: float = setting(0.0, "Dropout inside the layers that are tuned.")
     init_head: Literal["features", "random"] = setting(
         "features", "features: the head starts as a linear discriminant of pretrained features."
+    )
+    trunk_cache_mb: int = setting(1024, "Memory for states of frozen layers, which never change.")
+    trunk_file_mb: int = setting(
+        4096, "Disk for them, for all runs of a workspace together; 0: no files."
     )
 
 
@@ -330,6 +337,12 @@ def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
             return value
         allowed = ", ".join(map(str, get_args(hint)))
         raise ConfigError(f"{name} = {value!r} is not one of {allowed}", where=where)
+    if origin is Union:  # a number, or one of a few words
+        words = [word for kind in get_args(hint) for word in get_args(kind)]
+        if value in words or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        allowed = " or ".join(["a whole number", *words])
+        raise ConfigError(f"{name} = {value!r} is not {allowed}", where=where)
     if origin is tuple:
         parts = value.split(":") if isinstance(value, str) else value
         kinds = get_args(hint)
