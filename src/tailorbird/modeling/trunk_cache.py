@@ -76,12 +76,13 @@ class TrunkCache:
         if key != self.memory.key:
             self.memory = _Memory(key)
         names = text_names(tokens)
-        first = {name: index for index, name in reversed([*enumerate(names)])}
+        first: dict[bytes, int] = {}
+        for index, name in enumerate(names):
+            first.setdefault(name, index)
         with ExitStack() as stack:
             file = self._open(stack, key, encoder.width)
             known = self.memory.places.keys() | (file.entries.keys() if file else set())
             missing = [_Text(name, index) for name, index in first.items() if name not in known]
-            missing.sort(key=lambda text: text.at)
             if missing:
                 filling = _Filling(self, encoder, file)
                 if not filling.fill(tokens, missing, n_found=len(first) - len(missing)):
@@ -97,7 +98,7 @@ class TrunkCache:
             return None
         try:
             return stack.enter_context(TrunkFile(self.folder, key, width))
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the second: no locks on this disk
             self.say(f"frozen layers: no file of states ({error}); in memory alone")
             self.folder = None
             return None
@@ -163,9 +164,7 @@ class _Filling:
         lengths = [lengths_of_all[text.at] for text in missing]
         n_tokens = sum(lengths)
         n_bytes = n_tokens * self.encoder.width * 4
-        most = 0 if self.file is None else cache.file_bytes - self.file.n_bytes
-        if self.file is not None and n_bytes <= most + self._memory_room():
-            self.file_room = self.file.make_room(min(n_bytes, most), limit_bytes=cache.file_bytes)
+        self._make_room(n_bytes)
         if n_bytes > self.file_room + self._memory_room():
             return self._give_up(n_bytes)
         n_done = 0
@@ -184,6 +183,15 @@ class _Filling:
             f"{time.perf_counter() - started_s:.1f} s ({n_bytes / 1e6:,.0f} MB{found})"
         )
         return True
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Find out what the file takes; others are evicted only where it is then enough."""
+        if self.file is None:
+            return
+        limit_bytes = self.cache.file_bytes
+        most = min(n_bytes, limit_bytes - self.file.n_bytes)
+        if most > 0 and n_bytes <= most + self._memory_room():
+            self.file_room = self.file.make_room(most, limit_bytes=limit_bytes)
 
     def _memory_room(self) -> int:
         return self.cache.budget_bytes - self.cache.memory.n_bytes
