@@ -168,7 +168,7 @@ def _write_tiny_tokenizer(folder: Path) -> int:
     return len(vocabulary)
 
 
-def check_method(name: str, folder: Path, **options: Any) -> None:
+def check_method(name: str, folder: Path, *, backbone: Path | None = None, **options: Any) -> None:
     """Assert what every way of tuning promises, on a tiny backbone.
 
     - At step 0 the states are the pretrained ones, where it says so.
@@ -181,6 +181,7 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
     Args:
         name: a key of `tailorbird.modeling.adapters.METHODS`; yours, once you have added it.
         folder: an empty folder to work in.
+        backbone: a tiny backbone of two layers; None writes that of `write_tiny_backbone`.
         options: fields of `MethodSettings`.
     """
     import torch
@@ -192,14 +193,14 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
 
     chosen: dict[str, Any] = {"name": name, **options}
     settings, method = MethodSettings(**chosen), adapters.METHODS[name]
-    tiny = write_tiny_backbone(folder / "tiny")
+    tiny = backbone or write_tiny_backbone(folder / "tiny")
     texts = [word for words in SHOP.values() for word in words]
     targets = torch.tensor([i for i, words in enumerate(SHOP.values()) for _ in words])
 
     def untuned() -> TextModel:
         torch.manual_seed(0)
-        backbone = resolve_backbone(str(tiny), cache=folder)
-        return build_model(backbone, list(SHOP), settings=ModelSettings(dropout=0.0))
+        source = resolve_backbone(str(tiny), cache=folder)
+        return build_model(source, list(SHOP), settings=ModelSettings(dropout=0.0))
 
     def build(n_frozen: int = 0) -> tuple[TextModel, adapters.Attachment]:
         model = untuned()

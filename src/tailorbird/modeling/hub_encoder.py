@@ -66,22 +66,22 @@ class HubEncoder(nn.Module):
     def forward(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D) states."""
         pad_id = self.config.get("pad_token_id") or 0
-        has_types = batch.types is not None and int(self.config.get("type_vocab_size") or 0) > 1
-        return padded_states(self.model, batch, pad_id=pad_id, has_types=has_types)
+        has_types = int(self.config.get("type_vocab_size") or 0) > 1
+        types = batch.types if has_types else None
+        return padded_states(self.model, batch, pad_id=pad_id, types=types)
 
 
 def padded_states(
-    model: Any, batch: PackedBatch, *, pad_id: int, has_types: bool = False, **options: Any
+    model: Any, batch: PackedBatch, *, pad_id: int, types: Tensor | None = None, **options: Any
 ) -> Tensor:
     """(T, D) last states of a transformers *model*, the batch being padded for it alone."""
     ids = torch.full((batch.n_texts, batch.max_length), pad_id, device=batch.rows.device)
     ids[batch.rows, batch.positions] = batch.token_ids
     mask = torch.zeros_like(ids)
     mask[batch.rows, batch.positions] = 1
-    if has_types:
-        types = torch.zeros_like(ids)
-        types[batch.rows, batch.positions] = batch.types
-        options["token_type_ids"] = types
+    if types is not None:
+        options["token_type_ids"] = torch.zeros_like(ids)
+        options["token_type_ids"][batch.rows, batch.positions] = types
     states = model(input_ids=ids, attention_mask=mask, **options).last_hidden_state  # (B, L, D)
     return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
 

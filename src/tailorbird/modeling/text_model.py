@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, load_backbone
+from tailorbird.modeling.decoder import PackedDecoder
 from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.heads import HEADS, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
@@ -29,6 +30,7 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "vocab.txt",
 )
+_PACKED = (PackedEncoder, PackedDecoder)
 
 
 class TextModel(nn.Module):
@@ -83,7 +85,7 @@ class TextModel(nn.Module):
         n_tokens = len(tokens.flat)
         encoder = self.backbone
         too_large = n_tokens * encoder.width * 4 > budget_bytes
-        if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen or too_large:
+        if not isinstance(encoder, _PACKED) or not encoder.n_frozen or too_large:
             return tokens
         states, offsets = torch.empty(n_tokens, encoder.width), tokens.offsets.tolist()
         with torch.inference_mode():
@@ -91,7 +93,7 @@ class TextModel(nn.Module):
                 batch = tokens.take(indices).to(self.device)
                 places = [torch.arange(offsets[i], offsets[i + 1]) for i in indices]
                 states[torch.cat(places)] = encoder.trunk(batch).cpu()
-        return TokenizedTexts(tokens.flat, tokens.offsets, states)
+        return replace(tokens, states=states)
 
     @torch.inference_mode()
     def _infer(
@@ -147,7 +149,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoder = model.backbone
-    if isinstance(encoder, PackedEncoder):
+    if isinstance(encoder, _PACKED):
         state = _save_attachment(model.attachment, encoder, folder, backbone.name)
         state = {encoder.hub_name(name): tensor for name, tensor in state.items()}
     else:
@@ -198,7 +200,10 @@ def load_model(folder: Path) -> TextModel:
 
 
 def _save_attachment(
-    attachment: adapters.Attachment | None, encoder: PackedEncoder, folder: Path, base_name: str
+    attachment: adapters.Attachment | None,
+    encoder: PackedEncoder | PackedDecoder,
+    folder: Path,
+    base_name: str,
 ) -> dict[str, Tensor]:
     """Write what is attached, without what was there before; returns the encoder's tensors."""
     for name in (adapters.FACTS, "adapter.safetensors"):
