@@ -12,14 +12,18 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
+from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
+from tailorbird.modeling import build_model, load_model, save_model
+from tailorbird.modeling.backbones import load_backbone
 from tailorbird.modeling.causal import load_decoder, load_language_head
 from tailorbird.modeling.decoder import PackedDecoder
 from tailorbird.modeling.decoder_families import read_decoder_sizes, why_not_packed_decoder
-from tailorbird.modeling.heads import LanguageHead
+from tailorbird.modeling.heads import HeadSpec, LanguageHead
 from tailorbird.modeling.hub_decoder import HubDecoder
-from tailorbird.modeling.packing import pack
-from tailorbird.testing import write_tiny_decoder
+from tailorbird.modeling.packing import TokenizedTexts, pack
+from tailorbird.testing import write_tiny_backbone, write_tiny_decoder
+from tailorbird.weights import resolve_backbone
 
 IDS = [[2, 7, 8, 9, 3], [2, 5, 3], [2, 11, 12, 13, 14, 15, 16, 17, 18, 3], [2]]
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
@@ -327,3 +331,33 @@ def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     save_file(state, folder / "model.safetensors")
     with pytest.raises(WeightsError, match=r"layers\.1\.mlp\.up_proj\.weight"):
         load_decoder(folder)
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_saved_language_model_is_one_for_us_and_for_transformers(
+    is_tied: bool, tmp_path: Path
+) -> None:
+    tiny = write_tiny_decoder(tmp_path / "tiny", tie_word_embeddings=is_tied)
+    source = resolve_backbone(str(tiny), cache=tmp_path)
+    spec = HeadSpec("dialogue", "language", pooling="picked")
+    model = build_model(source, [], settings=ModelSettings(), spec=spec)
+    tokens = TokenizedTexts.from_lists(IDS, picked=[[i % 2 == 0 for i in ids] for ids in IDS])
+    with torch.no_grad():
+        model.backbone.words.weight.mul_(1.5)
+    logits = model.logits(tokens)
+    assert logits.shape == (int(tokens.n_units.sum()), model.backbone.sizes.n_words)
+    save_model(model, tmp_path / "saved", backbone=tiny)
+    assert torch.equal(load_model(tmp_path / "saved").logits(tokens), logits)
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "saved").eval()
+    _, expected = padded(theirs, IDS)
+    assert torch.allclose(logits, expected[tokens.picked], atol=1e-5)
+    model.backbone.freeze(1)
+    cached = model.with_trunk(tokens)
+    assert cached.states is not None
+    assert torch.allclose(model.logits(cached), logits, atol=1e-6)
+
+
+def test_an_encoder_has_no_language_head(tmp_path: Path) -> None:
+    tiny = write_tiny_backbone(tmp_path / "tiny")
+    with pytest.raises(WeightsError, match="is an encoder, which cannot say what comes next"):
+        load_language_head(tiny, load_backbone(tiny))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from tailorbird.errors import WeightsError
 from tailorbird.modeling.decoder import PackedDecoder
@@ -44,13 +45,19 @@ def load_decoder(folder: Path) -> PackedDecoder | HubDecoder:
     return decoder.requires_grad_(True)
 
 
-def load_language_head(folder: Path, backbone: PackedDecoder | HubDecoder) -> LanguageHead:
+def load_language_head(folder: Path, backbone: nn.Module) -> LanguageHead:
     """The head that the folder's causal language model has, for the *backbone* loaded from it.
 
     Raises WeightsError where it is missing, or is no plain product over the vocabulary.
     """
     if isinstance(backbone, HubDecoder):
         return _hub_head(folder, backbone)
+    if not isinstance(backbone, PackedDecoder):
+        raise WeightsError(
+            "is an encoder, which cannot say what comes next",
+            where=str(folder),
+            cure=f"use a causal language model: one of {', '.join(DECODER_FAMILIES)}",
+        )
     config = backbone.config
     is_tied = config.get("tie_word_embeddings")
     if is_tied is None:

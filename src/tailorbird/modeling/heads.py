@@ -47,7 +47,7 @@ class HeadSpec:
 
     task: str = "single_label"
     name: str = "linear"
-    """A key of `HEADS`."""
+    """A key of `HEADS`, or `LANGUAGE`."""
     n_outputs: int = 0
     """0: one a label."""
     pooling: str = ""
@@ -206,6 +206,9 @@ class LanguageHead(nn.Module):
         named = {"lm_head.weight": self.matrix, "lm_head.bias": self.bias}
         return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
 
+
+LANGUAGE = "language"
+"""The name of `LanguageHead` in ``model.json``: it is loaded with its backbone, never made anew."""
 
 HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {
     "linear": LinearHead,
