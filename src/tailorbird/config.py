@@ -114,7 +114,9 @@ class MethodSettings:
     rank: int = setting(8, "Rank of LoRA; of AdaLoRA the mean rank at the end.")
     alpha: float = setting(16.0, "LoRA and AdaLoRA are scaled by alpha / rank.")
     dropout: float = setting(0.0, "Dropout before LoRA and AdaLoRA, and inside bottlenecks.")
-    targets: str = setting("", "Linear layers with (Ada)LoRA, as 'query,value'; empty: all six.")
+    targets: str = setting(
+        "", "Linear layers with (Ada)LoRA, as 'query,value'; empty: all of a layer."
+    )
     rslora: bool = setting(False, "LoRA: scale by alpha / sqrt(rank), for high ranks.")
     dora: bool = setting(False, "LoRA: tune the length of each weight row beside its direction.")
     start_rank: int = setting(12, "AdaLoRA: rank of every layer before the budget falls.")

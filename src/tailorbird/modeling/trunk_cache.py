@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from tailorbird import __version__
-from tailorbird.modeling.encoder import PackedEncoder
+from tailorbird.modeling.backbones import PackedBackbone
 from tailorbird.modeling.packing import TokenizedTexts, inference_batches
 from tailorbird.modeling.states import Place, StoredStates
 from tailorbird.modeling.trunk_file import TrunkFile
@@ -67,7 +67,7 @@ class TrunkCache:
         self.on_progress = on_progress
         self.memory = _Memory("")
 
-    def states(self, encoder: PackedEncoder, tokens: TokenizedTexts) -> StoredStates | None:
+    def states(self, encoder: PackedBackbone, tokens: TokenizedTexts) -> StoredStates | None:
         """The states of *tokens* below the first tuned layer; what is missing is computed.
 
         None where they fit neither the memory nor the disk that is allowed: `say` has heard it.
@@ -149,7 +149,7 @@ class _Memory:
 class _Filling:
     """Computing states, and bringing them to the file or, where that is full, into memory."""
 
-    def __init__(self, cache: TrunkCache, encoder: PackedEncoder, file: TrunkFile | None) -> None:
+    def __init__(self, cache: TrunkCache, encoder: PackedBackbone, file: TrunkFile | None) -> None:
         self.cache = cache
         self.encoder = encoder
         self.file = file
@@ -254,7 +254,7 @@ def text_names(tokens: TokenizedTexts) -> list[bytes]:
     return names
 
 
-def trunk_key(encoder: PackedEncoder) -> str:
+def trunk_key(encoder: PackedBackbone) -> str:
     """A hash of all that the states below the first tuned layer depend on, but for the text."""
     device = encoder.words.weight.device.type  # another device rounds otherwise
     config = {key: value for key, value in encoder.config.items() if not key.startswith("_")}
