@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class TextModel(nn.Module):
                 batch = tokens.take(indices).to(self.device)
                 places = [torch.arange(offsets[i], offsets[i + 1]) for i in indices]
                 states[torch.cat(places)] = encoder.trunk(batch).cpu()
-        return TokenizedTexts(tokens.flat, tokens.offsets, states)
+        return replace(tokens, states=states)
 
     @torch.inference_mode()
     def _infer(
@@ -127,6 +127,7 @@ def build_model(
         backbone.path,
         max_tokens=min(settings.max_tokens or max_tokens, body.max_positions),
         prefix=backbone.query_prefix,
+        passage_prefix=backbone.passage_prefix,
     )
     spec = spec or HeadSpec()
     head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
@@ -165,6 +166,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         "pooling": model.pooling,
         "max_tokens": model.tokenizer.max_tokens,
         "prefix": model.tokenizer.prefix,
+        "passage_prefix": model.tokenizer.passage_prefix,
     }
     _write_json(folder / "model.json", facts)
     for name in TOKENIZER_FILES:
@@ -183,10 +185,16 @@ def load_model(folder: Path) -> TextModel:
         raise WeightsError(
             f"the head {spec.name!r} is none of {', '.join(HEADS)}",
             where=str(folder),
-            cure="it is a plug-in's: install that package, or name its file with --plugin",
+            cure=f"it is of the plug-in {spec.plugin or '(it does not say which)'}: install that "
+            "package, or name its file with --plugin",
         )
     body = load_backbone(folder)
-    tokenizer = load_tokenizer(folder, max_tokens=facts["max_tokens"], prefix=facts["prefix"])
+    tokenizer = load_tokenizer(
+        folder,
+        max_tokens=facts["max_tokens"],
+        prefix=facts["prefix"],
+        passage_prefix=facts.get("passage_prefix", ""),
+    )
     head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
     head.load_state_dict(load_file(folder / "head.safetensors"))
     model = TextModel(
