@@ -25,6 +25,7 @@ FLOORS = {
     "modeling": 2,
     "tuning": 3,
     "evaluation": 4,
+    "plugins": 4,
     "compression": 5,
     "bundle": 6,
     "knowledge": 6,
