@@ -27,6 +27,7 @@ FLOORS = {
     "plugins": 4,
     "planning": 5,
     "evaluation": 4,
+    "plugins": 4,
     "compression": 5,
     "bundle": 6,
     "knowledge": 6,

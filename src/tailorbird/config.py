@@ -108,8 +108,10 @@ class ModelSettings:
 class MethodSettings:
     """The way of tuning: which weights move, and what is added to them."""
 
-    name: Literal["full", "head", "bitfit", "lora", "adalora", "bottleneck", "prefix", "prompt"] = (
-        setting("full", "full moves every weight that is not frozen, the others few.")
+    name: str = setting(
+        "full",
+        "full moves every weight that is not frozen; head, bitfit, lora, adalora, bottleneck, "
+        "prefix and prompt move few.",
     )
     rank: int = setting(8, "Rank of LoRA; of AdaLoRA the mean rank at the end.")
     alpha: float = setting(16.0, "LoRA and AdaLoRA are scaled by alpha / rank.")
@@ -190,7 +192,10 @@ class LossSettings:
     contrastive: float = setting(
         0.0, "Weight of supervised contrast between the texts of a batch; 0: none."
     )
-    temperature: float = setting(0.1, "Temperature of the contrast.")
+    temperature: float = setting(
+        0.0, "Temperature of contrasts; 0: 0.1 between classes, 0.05 between queries and passages."
+    )
+    margin: float = setting(1.0, "By how much the better candidate should win (ranking, margin).")
 
 
 @dataclass(frozen=True, slots=True)

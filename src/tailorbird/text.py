@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ffff]")
 _LETTER = re.compile(r"[^\W\d_]")
+_ALONE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ffff"
+# Han and kana stand alone; letters, digits and the accents upon them in runs; other signs alone.
+_WORD = re.compile(rf"[{_ALONE}]|(?:[^\W_{_ALONE}][\u0300-\u036f]*)+|\S")
 
 
 def han_fraction(texts: Iterable[str]) -> float:
@@ -32,6 +35,19 @@ def language_of(text: str) -> str:
     ('zh', 'en')
     """
     return "zh" if han_fraction([text]) >= 0.2 else "en"
+
+
+def cut_words(text: str) -> list[tuple[int, int]]:
+    """Where each word of a text begins and ends, for any mixture of languages.
+
+    A word is a run of letters and digits, one Chinese or Japanese character, or one other sign
+    that is no space: names in Chinese have no spaces around them, and a tokenizer's pieces would
+    differ between backbones.
+
+    >>> [text[a:b] for text in ["买iPhone 15, 退款"] for a, b in cut_words(text)]
+    ['买', 'iPhone', '15', ',', '退', '款']
+    """
+    return [match.span() for match in _WORD.finditer(text)]
 
 
 def shorten(text: str, width: int = 80) -> str:

@@ -112,6 +112,63 @@ def test_multiple_negatives_picks_the_own_answer_among_all() -> None:
     assert found.item() == pytest.approx(wanted, rel=1e-4)
 
 
+def test_multiple_negatives_leaves_out_what_is_right_too_and_looks_both_ways() -> None:
+    is_same = torch.zeros(4, 4, dtype=torch.bool)
+    is_same[0, 2] = is_same[2, 0] = is_same[1, 1] = True
+    forth = back = 0.0
+    for i in range(4):
+        seen = [j for j in range(4) if j == i or not is_same[i, j]]
+        p = softmax([10 * cosine(LOGITS[i].tolist(), OTHER[j].tolist()) for j in seen])
+        forth -= math.log(p[seen.index(i)]) / 4
+        p = softmax([10 * cosine(LOGITS[j].tolist(), OTHER[i].tolist()) for j in seen])
+        back -= math.log(p[seen.index(i)]) / 4
+    found = losses.multiple_negatives(LOGITS, OTHER, scale=10.0, is_same=is_same)
+    assert found.item() == pytest.approx(forth, rel=1e-4)
+    both = losses.multiple_negatives(LOGITS, OTHER, scale=10.0, is_same=is_same, symmetric=True)
+    assert both.item() == pytest.approx((forth + back) / 2, rel=1e-4)
+
+
+def test_cosine_distance_of_similarities() -> None:
+    targets = [1.0, 0.5, 0.0, -1.0]
+    rows = zip(LOGITS.tolist(), OTHER.tolist(), targets, strict=True)
+    wanted = sum((cosine(a, b) - t) ** 2 for a, b, t in rows) / 4
+    found = losses.cosine_distance(LOGITS, OTHER, torch.tensor(targets))
+    assert found.item() == pytest.approx(wanted, rel=1e-4)
+
+
+THERE = torch.tensor([[True] * 3, [True, True, False], [True] * 3, [True, False, False]])
+RELEVANCE = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 9.0], [1.0, 1.0, 1.0], [3.0, 9.0, 9.0]])
+
+
+def test_listwise_compares_who_comes_first() -> None:
+    wanted = 0.0
+    for scores, relevance, there in zip(LOGITS, RELEVANCE, THERE, strict=True):
+        p, q = softmax(scores[there].tolist()), softmax(relevance[there].tolist())
+        wanted -= sum(b * math.log(a) for a, b in zip(p, q, strict=True)) / 4
+    guesses = LOGITS.clone().requires_grad_()
+    found = losses.listwise(guesses, RELEVANCE, THERE)
+    assert found.item() == pytest.approx(wanted, rel=1e-5)
+    found.backward()
+    assert guesses.grad is not None
+    assert guesses.grad.isfinite().all()
+    assert not guesses.grad[~THERE].any()
+
+
+@pytest.mark.parametrize("margin", [None, 0.5])
+def test_pairwise_is_a_mean_over_the_pairs_of_each_query(margin: float | None) -> None:
+    wanted = 0.0
+    for scores, relevance, there in zip(LOGITS, RELEVANCE, THERE, strict=True):
+        s, r = scores[there].tolist(), relevance[there].tolist()
+        leads = [s[i] - s[j] for i in range(len(s)) for j in range(len(s)) if r[i] > r[j]]
+        costs = [
+            math.log(1 + math.exp(-lead)) if margin is None else max(0.0, margin - lead)
+            for lead in leads
+        ]
+        wanted += sum(costs) / max(1, len(costs)) / 4
+    found = losses.pairwise(LOGITS, RELEVANCE, THERE, margin=margin)
+    assert found.item() == pytest.approx(wanted, rel=1e-5)
+
+
 def test_balanced_weights_give_every_class_the_same_say() -> None:
     targets = torch.tensor([0] * 6 + [1] * 3 + [3])
     weights = balanced_weights(targets, 4)

@@ -52,6 +52,8 @@ class HeadSpec:
     """0: one a label."""
     pooling: str = ""
     """``picked`` for tasks that look at tokens; empty: texts as wholes, as the settings say."""
+    plugin: str = ""
+    """The plug-in that task and head come from; empty: they are ours."""
 
 
 class LinearHead(nn.Module):
@@ -109,6 +111,19 @@ class LinearHead(nn.Module):
         shorter = new / weight.norm(dim=1).mean().clamp(min=1e-12)
         self.linear.weight.copy_(weight * shorter)
         self.linear.bias.copy_(bias * shorter)
+
+
+class ThresholdHead(LinearHead):
+    """A `LinearHead` whose outputs each say yes or no, and that knows from where on it is yes."""
+
+    def __init__(self, width: int, n_outputs: int, dropout: float = 0.1) -> None:
+        super().__init__(width, n_outputs, dropout)
+        self.thresholds: Tensor
+        self.register_buffer("thresholds", torch.full((n_outputs,), 0.5))
+
+    def says_yes(self, outputs: Tensor) -> Tensor:
+        """(B, C) logits → (B, C) bool: whether each probability reaches its threshold."""
+        return outputs.sigmoid() >= self.thresholds.to(outputs)
 
 
 class NumberHead(LinearHead):
@@ -212,6 +227,7 @@ LANGUAGE = "language"
 
 HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {
     "linear": LinearHead,
+    "threshold": ThresholdHead,
     "number": NumberHead,
     "embedding": EmbeddingHead,
 }

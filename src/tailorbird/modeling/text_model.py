@@ -124,6 +124,7 @@ def build_model(
         backbone.path,
         max_tokens=min(settings.max_tokens or max_tokens, body.max_positions),
         prefix=backbone.query_prefix,
+        passage_prefix=backbone.passage_prefix,
     )
     spec = spec or HeadSpec()
     head: nn.Module
@@ -169,6 +170,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         "pooling": model.pooling,
         "max_tokens": model.tokenizer.max_tokens,
         "prefix": model.tokenizer.prefix,
+        "passage_prefix": model.tokenizer.passage_prefix,
     }
     _write_json(folder / "model.json", facts)
     for name in TOKENIZER_FILES:
@@ -187,10 +189,16 @@ def load_model(folder: Path) -> TextModel:
         raise WeightsError(
             f"the head {spec.name!r} is none of {', '.join(HEADS)}",
             where=str(folder),
-            cure="it is a plug-in's: install that package, or name its file with --plugin",
+            cure=f"it is of the plug-in {spec.plugin or '(it does not say which)'}: install that "
+            "package, or name its file with --plugin",
         )
     body = load_backbone(folder)
-    tokenizer = load_tokenizer(folder, max_tokens=facts["max_tokens"], prefix=facts["prefix"])
+    tokenizer = load_tokenizer(
+        folder,
+        max_tokens=facts["max_tokens"],
+        prefix=facts["prefix"],
+        passage_prefix=facts.get("passage_prefix", ""),
+    )
     head: nn.Module
     if spec.name == LANGUAGE:
         head = load_language_head(folder, body)

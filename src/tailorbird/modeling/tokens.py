@@ -12,18 +12,37 @@ from tailorbird.modeling.packing import TokenizedTexts
 
 
 class TextTokenizer:
-    """A hub tokenizer that never pads; *prefix* is put before every text (E5 wants one)."""
+    """A hub tokenizer that never pads; *prefix* is put before every text (E5 wants one).
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, prefix: str = "") -> None:
+    Texts that are looked for, not looked up, have *passage_prefix* instead.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, *, max_tokens: int, prefix: str = "", passage_prefix: str = ""
+    ) -> None:
         self.tokenizer = tokenizer
         self.prefix = prefix
+        self.passage_prefix = passage_prefix
         self.max_tokens = max_tokens
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Token ids of each text, special tokens included, cut at *max_tokens*."""
-        encodings = self.tokenizer.encode_batch_fast([self.prefix + text for text in texts])
+        return self._plain([self.prefix + text for text in texts])
+
+    def searched(self, queries: Sequence[str], passages: Sequence[str]) -> TokenizedTexts:
+        """Query, passage, query, passage, …, each with its own prefix; as many as both together."""
+        return self._plain(
+            [
+                text
+                for query, passage in zip(queries, passages, strict=True)
+                for text in (self.prefix + query, self.passage_prefix + passage)
+            ]
+        )
+
+    def _plain(self, texts: list[str]) -> TokenizedTexts:
+        encodings = self.tokenizer.encode_batch_fast(texts)
         return TokenizedTexts.from_lists([encoding.ids for encoding in encodings])
 
     def pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> TokenizedTexts:
@@ -82,7 +101,9 @@ class TextTokenizer:
         return self.max_tokens
 
 
-def load_tokenizer(folder: Path, *, max_tokens: int, prefix: str = "") -> TextTokenizer:
+def load_tokenizer(
+    folder: Path, *, max_tokens: int, prefix: str = "", passage_prefix: str = ""
+) -> TextTokenizer:
     """The tokenizer of a model folder.
 
     Raises WeightsError where the folder has no ``tokenizer.json``.
@@ -95,4 +116,9 @@ def load_tokenizer(folder: Path, *, max_tokens: int, prefix: str = "") -> TextTo
             cure="save the model's fast tokenizer there: "
             "AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)",
         )
-    return TextTokenizer(Tokenizer.from_file(str(path)), max_tokens=max_tokens, prefix=prefix)
+    return TextTokenizer(
+        Tokenizer.from_file(str(path)),
+        max_tokens=max_tokens,
+        prefix=prefix,
+        passage_prefix=passage_prefix,
+    )

@@ -64,6 +64,7 @@ def tune(
         loss, metrics = _validate(run, validation)
         return report("validation", loss, metrics=metrics, note=_validation_note(run))
 
+    run.check_rows(train)
     run.weigh_classes(train)
     if run.step == 0:
         torch.manual_seed(plan.settings.seed)

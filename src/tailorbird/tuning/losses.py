@@ -137,7 +137,14 @@ def margin_ranking(better: Tensor, worse: Tensor, *, margin: float = 1.0) -> Ten
     return F.relu(margin - (better - worse)).mean()
 
 
-def multiple_negatives(queries: Tensor, answers: Tensor, *, scale: float = 20.0) -> Tensor:
+def multiple_negatives(
+    queries: Tensor,
+    answers: Tensor,
+    *,
+    scale: float = 20.0,
+    is_same: Tensor | None = None,
+    symmetric: bool = False,
+) -> Tensor:
     """Each query must find its own answer among all answers of the batch, by cosine.
 
     Mean over i of ``-log softmax_j(scale cos(q_i, a_j))[i]``. Source: Henderson et al. 2017,
@@ -147,9 +154,75 @@ def multiple_negatives(queries: Tensor, answers: Tensor, *, scale: float = 20.0)
         queries: (B, D).
         answers: (B, D), row i belongs to query i; the others are its negatives.
         scale: what cosines are multiplied by, the inverse of a temperature.
+        is_same: (B, B) bool, where answer j is right for query i too, and so no negative of it.
+        symmetric: let each answer find its query as well, and take the mean of both (the loss of
+            CLIP, Radford et al. 2021, figure 3).
 
     >>> round(multiple_negatives(torch.ones(4, 2), torch.ones(4, 2)).item(), 4)
     1.3863
     """
     scores = scale * F.normalize(queries, dim=-1) @ F.normalize(answers, dim=-1).T  # (B, B)
-    return F.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
+    own = torch.arange(len(scores), device=scores.device)
+    if is_same is not None:
+        is_own = own[:, None] == own
+        scores = scores.masked_fill(is_same & ~is_own, float("-inf"))
+    loss = F.cross_entropy(scores, own)
+    return (loss + F.cross_entropy(scores.T, own)) / 2 if symmetric else loss
+
+
+def cosine_distance(firsts: Tensor, seconds: Tensor, targets: Tensor) -> Tensor:
+    """Mean of ``(cos(u, v) - target)^2``, for pairs (B, D) with a similarity (B,) in [-1, 1].
+
+    Source: Reimers and Gurevych 2019, section 3, the regression objective.
+
+    >>> cosine_distance(torch.eye(2), torch.eye(2), torch.tensor([1.0, 0.5])).item()
+    0.125
+    """
+    cosines = F.cosine_similarity(firsts, seconds, dim=-1)
+    return F.mse_loss(cosines, targets.to(cosines.dtype))
+
+
+def listwise(scores: Tensor, relevance: Tensor, is_there: Tensor) -> Tensor:
+    """Mean over queries of ``-Σ_k softmax(relevance)_k log softmax(scores)_k``: who is first.
+
+    Source: Cao et al. 2007 (ListNet), equation 3 with the top-one probabilities of section 4.2.
+
+    Args:
+        scores: (B, K) of the candidates of each query.
+        relevance: (B, K), higher is better.
+        is_there: (B, K) bool; queries may have fewer than K candidates.
+
+    >>> there = torch.tensor([[True, True, False]])
+    >>> round(listwise(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 9.0]]), there).item(), 4)
+    0.6931
+    """
+    wanted = relevance.to(scores.dtype).masked_fill(~is_there, float("-inf")).softmax(-1)
+    log_p = scores.masked_fill(~is_there, float("-inf")).log_softmax(-1)
+    return -(wanted * log_p.masked_fill(~is_there, 0.0)).sum(-1).mean()
+
+
+def pairwise(
+    scores: Tensor, relevance: Tensor, is_there: Tensor, *, margin: float | None = None
+) -> Tensor:
+    """Mean over queries of the mean over their pairs of ``log(1 + exp(-(better - worse)))``.
+
+    With a *margin* a pair costs ``max(0, margin - (better - worse))`` instead, as
+    `margin_ranking`. A query whose candidates are all alike has no pair and costs 0. Sources:
+    Burges et al. 2005 (RankNet), section 3; Herbrich et al. 2000, section 4.
+
+    Args:
+        scores: (B, K) of the candidates of each query.
+        relevance: (B, K), higher is better.
+        is_there: (B, K) bool; queries may have fewer than K candidates.
+        margin: by how much the better one should win; None: the logistic loss.
+
+    >>> scores, relevance = torch.tensor([[0.0, 0.0, 5.0]]), torch.tensor([[2.0, 1.0, 2.0]])
+    >>> round(pairwise(scores, relevance, torch.ones(1, 3, dtype=torch.bool)).item(), 4)
+    0.3499
+    """
+    lead = scores[:, :, None] - scores[:, None, :]  # (B, K, K)
+    is_pair = relevance[:, :, None] > relevance[:, None, :]
+    is_pair = is_pair & is_there[:, :, None] & is_there[:, None, :]
+    pairs = F.softplus(-lead) if margin is None else F.relu(margin - lead)
+    n_pairs = is_pair.sum((1, 2))
+    return (pairs.masked_fill(~is_pair, 0.0).sum((1, 2)) / n_pairs.clamp(min=1)).mean()

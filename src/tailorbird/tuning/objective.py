@@ -16,6 +16,9 @@ from tailorbird.errors import ConfigError
 from tailorbird.tuning.losses import supervised_contrastive, symmetric_divergence
 from tailorbird.tuning.tasks import Task, Truth
 
+CLASS_TEMPERATURE = 0.1
+"""Of the contrast between classes, where none is set (Khosla et al. 2020, section 4.4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -89,7 +92,7 @@ class Objective:
             loss = loss + self.settings.contrastive * supervised_contrastive(
                 torch.cat(list(pooled)),
                 truth.targets.repeat(len(pooled)),
-                temperature=self.settings.temperature,
+                temperature=self.settings.temperature or CLASS_TEMPERATURE,
             )
         return loss
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype
 from tailorbird.modeling import TextModel, adapters
 from tailorbird.tuning.optimizers import RATE_FACTORS
+from tailorbird.tuning.tasks import TASKS
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
@@ -40,17 +40,34 @@ _SIZES = (
 """Few rows need small batches and more passes to get a few hundred updates."""
 
 
-def labels_factor(n_labels: int) -> float:
-    """What few labels leave of the rate: the share of four bits that a label can tell.
+def bits_factor(bits: float) -> float:
+    """What a truth of few bits leaves of the rate: its share of four bits.
 
     Telling good from bad asks less of a pretrained model than telling 77 intents apart, and at the
     same rate such runs fit their few rows by heart: on 1,200 film reviews, 4e-5 to 1e-4 gave the
     lowest validation loss, on 77 intents 2.5e-4 to 5e-4.
 
-    >>> [round(labels_factor(n), 2) for n in (2, 4, 16, 77)]
+    >>> [bits_factor(bits) for bits in (1, 2, 4, 6.3)]
     [0.25, 0.5, 1.0, 1.0]
     """
-    return min(1.0, math.log2(max(2, n_labels)) / 4)
+    return min(1.0, bits / 4)
+
+
+def _way(model: TextModel, method: MethodSettings) -> adapters.Method:
+    """The way of tuning that is asked for, where there is one and it tunes anything."""
+    if method.name not in adapters.METHODS:
+        raise ConfigError(
+            f"method.name = {method.name!r} is no way of tuning",
+            cure=f"use one of {', '.join(adapters.METHODS)}",
+        )
+    way = adapters.METHODS[method.name]
+    if way.freezes_all and not any(True for _ in model.head.parameters()):
+        raise ConfigError(
+            f"method {method.name} tunes the head alone, and the task {model.spec.task} has none "
+            "to tune",
+            cure="use method.name=lora, or full",
+        )
+    return way
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,7 @@ def plan_tuning(
             cure="set it to 0, or loss.name=cross_entropy",
         )
     method = method or MethodSettings()
-    way = adapters.METHODS[method.name]
+    way = _way(model, method)
     decisions: list[str] = []
 
     def decide(name: str, wanted: float, default: float, reason: str) -> float:
@@ -126,13 +143,14 @@ def plan_tuning(
     )
     depth_factor = (6 / max(1, n_layers)) ** 0.5 if n_layers > 6 else 1.0
     rule_factor = RATE_FACTORS[optimizer.name]
-    rate = 4e-4 * (batch_size / 64) ** 0.5 * depth_factor * labels_factor(len(model.labels))
+    bits, truths = TASKS[model.spec.task].bits(model)
+    rate = 4e-4 * (batch_size / 64) ** 0.5 * depth_factor * bits_factor(bits)
     rate = decide(
         "learning rate",
         settings.learning_rate,
         rule_factor * way.rate_factor * float(f"{rate:.1g}"),
         f"4e-4 for 6 layers, batches of 64 and 16 labels or more; here {n_layers} layers, "
-        f"batches of {batch_size}, {len(model.labels)} labels"
+        f"batches of {batch_size}, {truths}"
         + (f", {rule_factor:g} times AdamW's for {optimizer.name}" if rule_factor != 1 else "")
         + (f"; {way.rate_factor:g} times that: {way.rate_reason}" if way.rate_factor != 1 else ""),
     )

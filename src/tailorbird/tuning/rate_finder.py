@@ -88,6 +88,7 @@ def find_rate(run: TuningRun, train: EncodedExamples, *, n_steps: int = 100) -> 
     scale = RATE_FACTORS[plan.optimizer.name]
     lengths, seed = train.lengths, plan.settings.seed
     batches: list[list[int]] = []
+    run.check_rows(train)
     run.weigh_classes(train)
     torch.manual_seed(seed)
     run.n_steps = n_steps

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tailorbird.errors import CheckpointError
+from tailorbird.errors import CheckpointError, ConfigError
 from tailorbird.modeling import TextModel, adapters
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.tuning.averaging import WeightAverage
@@ -70,6 +70,15 @@ class TuningRun:
         some = train.subset(rows)
         self.model.head.start_from_features(self.model.features(some.tokens), some.targets)
         return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
+
+    def check_rows(self, train: EncodedExamples) -> None:
+        """Raise ConfigError where the settings let nothing be learned of these rows."""
+        if self.task.wants_dropout(train) and not self.plan.encoder_dropout:
+            raise ConfigError(
+                "texts that are their own passages differ by dropout alone, and there is none",
+                where=f"the task {self.task.name}",
+                cure="--set model.encoder_dropout=0.1, or give every row a second text",
+            )
 
     def weigh_classes(self, train: EncodedExamples) -> None:
         """Let the loss know how frequent each class is, where it is to be balanced."""

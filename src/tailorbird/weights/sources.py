@@ -48,6 +48,8 @@ class BackboneFolder:
     """As its source states it; empty where that is not known."""
     pooling: str = ""
     """How it was trained to make one vector of a text, ``mean`` or ``cls``; empty: not known."""
+    passage_prefix: str = ""
+    """Put before texts that are searched, where those are told from queries."""
 
 
 def choose_backbone(texts: Iterable[str]) -> tuple[str, str]:
@@ -108,6 +110,7 @@ def resolve_backbone(
             embedded.query_prefix,
             embedded.licence,
             pooling="mean",  # all of them were trained so
+            passage_prefix=_passage_prefix(folder, embedded.query_prefix),
         )
     if embedded is not None:  # its package does not exist for this machine
         return _from_hub(embedded.hub_name, download)
@@ -145,13 +148,15 @@ def _described(folder: Path, name: str) -> BackboneFolder:
             cure=HOW_TO_CONVERT if is_pickled else _CURE + _CURES.get(missing, ""),
         )
     source = _read_json(folder / "source.json") if (folder / "source.json").is_file() else {}
+    query_prefix = source.get("query_prefix", _query_prefix(folder, name))
     return BackboneFolder(
         folder,
         str(source.get("model", name)),
         str(_config(folder).get("model_type", "")),
-        source.get("query_prefix", _query_prefix(folder, name)),
+        query_prefix,
         source.get("licence", _licence(folder)),
         source.get("pooling", _pooling(folder)),
+        source.get("passage_prefix", _passage_prefix(folder, query_prefix)),
     )
 
 
@@ -165,13 +170,23 @@ def _missing(folder: Path) -> str:
 
 def _query_prefix(folder: Path, name: str) -> str:
     """From sentence-transformers' own prompts, else from the name of the E5 family."""
-    prompts_file = folder / "config_sentence_transformers.json"
-    if prompts_file.is_file():
-        prompts = _read_json(prompts_file).get("prompts") or {}
-        if prompts.get("query"):
-            return str(prompts["query"])
+    prompt = _prompts(folder).get("query")
+    if prompt:
+        return str(prompt)
     is_e5 = re.search(r"(^|[^a-z0-9])e5([^a-z0-9]|$)", name.lower()) is not None
     return "query: " if is_e5 and "instruct" not in name.lower() else ""
+
+
+def _passage_prefix(folder: Path, query_prefix: str) -> str:
+    """The same of texts that are searched; E5 alone has one where no prompts are kept."""
+    prompts = _prompts(folder)
+    found = next((prompts[name] for name in ("passage", "document") if prompts.get(name)), "")
+    return str(found) or ("passage: " if query_prefix == "query: " else "")
+
+
+def _prompts(folder: Path) -> dict[str, Any]:
+    path = folder / "config_sentence_transformers.json"
+    return (_read_json(path).get("prompts") or {}) if path.is_file() else {}
 
 
 def _pooling(folder: Path) -> str:

@@ -68,6 +68,7 @@ __all__ = [
     "FACTS",
     "METHODS",
     "Attachment",
+    "Method",
     "attach",
     "load_adapter",
     "load_peft",

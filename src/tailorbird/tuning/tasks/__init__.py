@@ -1,11 +1,17 @@
 """Tasks: a head, losses and scores each; one file a kind, one dictionary.
 
-| name | a row | truth | first score |
-| --- | --- | --- | --- |
-| single_label | a text | its class | accuracy |
-| pairs | two texts | their class | accuracy |
+| name | a row | truth | losses, the default first | scores, the first chooses |
+| --- | --- | --- | --- | --- |
+| single_label | a text | its class | cross_entropy, focal | accuracy, macro_f1 |
+| pairs | two texts | their class | cross_entropy, focal | accuracy, macro_f1 |
+| binary | a text or two | one of two classes | binary_cross_entropy | f1, precision, recall, … |
+| multi_label | a text or two | its labels | binary_cross_entropy | micro_f1, macro_f1, … |
+| regression | a text or two | a number | mse | r2, spearman, mae, rmse |
+| token_classification | a text | its spans | cross_entropy, focal | span_f1, precision, recall |
+| retrieval | query, passage | they belong together | mnrl, mnrl_symmetric, cosine | recall_at_1 … |
+| ranking | query, candidates | their relevance | listwise, pairwise, margin | ndcg_at_10, mrr, … |
 
-A plug-in adds its own: ``TASKS["mine"] = Task("mine", …)``.
+A plug-in adds its own, see `tailorbird.plugins`.
 """
 
 from __future__ import annotations
@@ -14,14 +20,32 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tailorbird.errors import ConfigError
+from tailorbird.errors import ConfigError, TuningError
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
 from tailorbird.text import shorten
+from tailorbird.tuning.tasks.binary import BINARY
 from tailorbird.tuning.tasks.classes import PAIRS, SINGLE_LABEL
+from tailorbird.tuning.tasks.multi_label import MULTI_LABEL
+from tailorbird.tuning.tasks.ranking import RANKING
+from tailorbird.tuning.tasks.regression import REGRESSION
+from tailorbird.tuning.tasks.retrieval import RETRIEVAL
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth
+from tailorbird.tuning.tasks.token_classification import TOKEN_CLASSIFICATION
 
-TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, PAIRS)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        SINGLE_LABEL,
+        PAIRS,
+        BINARY,
+        MULTI_LABEL,
+        REGRESSION,
+        TOKEN_CLASSIFICATION,
+        RETRIEVAL,
+        RANKING,
+    )
+}
 
 
 def find_task(name: str) -> Task:
@@ -39,8 +63,18 @@ def find_task(name: str) -> Task:
 
 
 def encode_examples(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
-    """Tokens and truth of *examples*, as the model's task has them."""
-    encoded = TASKS[model.spec.task].encode(model, examples)
+    """Tokens and truth of *examples*, as the model's task has them.
+
+    Raises TuningError where the task is a plug-in's that is not there, or an example has no truth.
+    """
+    spec = model.spec
+    if spec.task not in TASKS:
+        raise TuningError(
+            f"the task {spec.task!r} is none of {', '.join(TASKS)}",
+            cure=f"it is of the plug-in {spec.plugin or '(it does not say which)'}: install that "
+            "package, or name its file with --plugin",
+        )
+    encoded = TASKS[spec.task].encode(model, examples)
     return replace(encoded, names=[e.interaction_id or shorten(e.text, 40) for e in examples])
 
 

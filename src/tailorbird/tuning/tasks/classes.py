@@ -29,19 +29,31 @@ def tokens_of(model: TextModel, examples: Sequence[Example]) -> TokenizedTexts:
     return model.tokenizer(texts)
 
 
-def encode(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
+def unknown_label(model: TextModel, example: Example, label: str) -> TuningError:
+    """The error for a label that is none of the model's."""
+    known = ", ".join(model.labels[:8]) + (" …" if len(model.labels) > 8 else "")
+    return TuningError(
+        f"the label {label!r} is none of the model's: {known}",
+        where=example.interaction_id or repr(example.text[:40]),
+        cure="train on rows that have it, or leave the row out",
+    )
+
+
+def encode_classes(task: str, model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
     """Class indices; every label must be one of the model's."""
     index_of = {label: index for index, label in enumerate(model.labels)}
     for example in examples:
+        if not example.label:
+            raise missing(task, example, "a label")
         if example.label not in index_of:
-            known = ", ".join(model.labels[:8]) + (" …" if len(model.labels) > 8 else "")
-            raise TuningError(
-                f"the label {example.label!r} is none of the model's: {known}",
-                where=example.interaction_id or repr(example.text[:40]),
-                cure="train on rows that have it, or leave the row out",
-            )
+            raise unknown_label(model, example, example.label)
     targets = torch.tensor([index_of[example.label] for example in examples], dtype=torch.int64)
     return EncodedExamples(tokens_of(model, examples), targets)
+
+
+def encode(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
+    """Class indices of texts."""
+    return encode_classes("single_label", model, examples)
 
 
 def encode_pairs(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
@@ -49,7 +61,7 @@ def encode_pairs(model: TextModel, examples: Sequence[Example]) -> EncodedExampl
     for example in examples:
         if not example.second:
             raise missing("pairs", example, "a second text")
-    return encode(model, examples)
+    return encode_classes("pairs", model, examples)
 
 
 def cross_entropy(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:

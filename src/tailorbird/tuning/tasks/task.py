@@ -5,6 +5,7 @@ Shape letters: N rows, B rows of a batch, U units of a batch (texts, or picked t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -118,6 +119,17 @@ def _no_start(model: TextModel, examples: Sequence[Example]) -> None:
     """Most tasks need to know nothing of their examples beforehand."""
 
 
+def _no_finish(model: TextModel, examples: Sequence[Example]) -> str:
+    """Most tasks choose nothing on validation."""
+    return ""
+
+
+def label_bits(model: TextModel) -> tuple[float, str]:
+    """One label of many, each as likely as another."""
+    n_labels = len(model.labels)
+    return math.log2(max(2, n_labels)), f"{n_labels} labels"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A head, losses and scores under one name; see `TASKS` for all of them."""
@@ -142,6 +154,14 @@ class Task:
     """``picked`` where single tokens are looked at."""
     prepare: Callable[[TextModel, Sequence[Example]], None] = _no_start
     """Tells a new head what it must know of the training examples, as the scale of numbers."""
+    finish: Callable[[TextModel, Sequence[Example]], str] = _no_finish
+    """Chooses on validation examples, after tuning, what is kept in the head; says what."""
+    bits: Callable[[TextModel], tuple[float, str]] = label_bits
+    """What the truth of a row can tell, in bits, and in words: the plan's rate depends on it."""
+    wants_dropout: Callable[[EncodedExamples], bool] = field(default=lambda _: False)
+    """Whether nothing can be learned of these rows without dropout inside the layers."""
+    plugin: str = ""
+    """The plug-in that it comes from; set by `load_plugin`."""
     starts_from_features: bool = False
     """Whether the head can start as a discriminant of pretrained features (targets are classes)."""
     compares_rows: bool = False
@@ -158,7 +178,7 @@ class Task:
     @property
     def spec(self) -> HeadSpec:
         """What `build_model` needs to know."""
-        return HeadSpec(self.name, self.head, self.n_outputs, self.pooling)
+        return HeadSpec(self.name, self.head, self.n_outputs, self.pooling, self.plugin)
 
     def loss(self, name: str) -> Loss:
         """The loss called *name*, or the default one for ``auto``."""
@@ -168,7 +188,8 @@ class Task:
         """What units weigh in a mean: their rows, their number, or their classes' weights."""
         if truth.class_weights is not None:
             return truth.class_weights[truth.targets].sum()
-        return truth.n_rows if self.counts_rows else len(truth.targets)
+        # A batch of texts without a unit weighs nothing, and must not divide by nothing.
+        return truth.n_rows if self.counts_rows else max(1, len(truth.targets))
 
 
 def measure_at_once(
