@@ -23,18 +23,16 @@ class OrdinalHead(LinearHead):
         return (steps[:, :-1] - steps[:, 1:]).clamp(min=1e-6).log()
 
 
-def far_off(outputs, truth, settings):
-    """Mean of -log p and of the expected distance from the true rating."""
+def far_off(outputs, truth, settings):  # noqa: D103 (mean of -log p and of the expected distance)
     away = (torch.arange(outputs.shape[1]).to(outputs) - truth.targets[:, None]).abs()
     return F.nll_loss(outputs, truth.targets) + (outputs.exp() * away).sum(-1).mean()
 
 
-def scores(outputs, truth, model):
-    """Minus the mean distance: the higher the better."""
+def scores(outputs, truth, model):  # noqa: D103 (minus the mean distance: higher is better)
     return {"closeness": -(outputs.argmax(-1) - truth.targets).abs().float().mean().item()}
 
 
-ORDINAL = {"name": "ordinal", "head": "ordinal", "losses": {"far_off": far_off}, "scores": scores}
-OFF = {"starts_from_features": False, "has_logits": False}  # what is for linear heads alone
+NEW = {"name": "ordinal", "head": "ordinal", "losses": {"far_off": far_off}, "scores": scores}
+OLD = {"rows": "single_label", "starts_from_features": False, "has_logits": False}
 HEADS = {"ordinal": OrdinalHead}
-TASKS = [replace(OURS["single_label"], about="ratings in their order", **ORDINAL, **OFF)]
+TASKS = [replace(OURS["single_label"], about="ratings in their order", **NEW, **OLD)]

@@ -251,6 +251,10 @@ def tune(
                 saved_s = time.monotonic()
             if is_over:
                 return
+    chosen = state.task.finish(model, splits["validation"])
+    if chosen:
+        decisions.append(chosen)
+        say(chosen)
     folder = run.path / "model"
     save_model(model, folder, backbone=backbone.path)
     parameters = list(model.parameters())

@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tailorbird import api, data, plugins
+from tailorbird import api, data, evaluation, plugins, tuning
 from tailorbird.config import Settings
 from tailorbird.errors import DataError, StoreError
+from tailorbird.modeling import load_model
 from tailorbird.records import SPLITS, Example
 from tailorbird.runs import begin, done, load_examples, run_settings, start_run
 from tailorbird.store import Run, Workspace
@@ -67,21 +68,18 @@ def fit(
 def rows(source: str, run: Run, settings: Settings, *, say: api.Say = lambda _: None) -> None:
     """Rows → ``examples.jsonl`` (divided) and ``rejects.jsonl`` of the run."""
     begin(run, "read")
-    task = settings.task.name
+    _load_plugin(settings)
     with (run.path / "rejects.jsonl").open("w", encoding="utf-8") as rejects:
 
         def keep(reject: Any) -> None:
             rejects.write(json.dumps(reject.to_json(), ensure_ascii=False) + "\n")
 
-        found = data.tasks.load_rows(
-            source, task, settings.reading, split=settings.split, on_reject=keep
-        )
-    decisions = list(found.decisions)
-    splits = found.splits
-    if settings.cleaning.mask_pii and task != "token_classification":
+        found = _load(source, settings, keep)
+    decisions, splits = list(found.decisions), found.splits
+    if settings.cleaning.mask_pii:
         splits = {name: tuple(map(data.tasks.mask_example, splits[name])) for name in SPLITS}
-    elif settings.cleaning.mask_pii:
-        decisions.append("personal data is not masked: spans count the characters of their texts")
+        if any(example.spans for example in found.examples):
+            decisions.append("rows with spans are not masked: spans count their characters")
     if not splits["train"]:
         raise DataError("there is no row to train on", where=source, cure="look at rejects.jsonl")
     with (run.path / "examples.jsonl").open("w", encoding="utf-8") as file:
@@ -99,15 +97,25 @@ def rows(source: str, run: Run, settings: Settings, *, say: api.Say = lambda _: 
     run.write_json("split.json", {"sizes": sizes, "decisions": decisions})
 
 
+def _load(source: str, settings: Settings, on_reject: Callable[[Any], None]) -> data.tasks.TaskRows:
+    """The rows of the task; of a dialogue also the turns of any logs that a build reads."""
+    name = settings.task.name
+    kind = tuning.tasks.find_task(name).row_kind
+    if kind == "dialogue":
+        try:
+            return data.tasks.load_dialogues(source, settings, on_reject=on_reject)
+        except DataError:  # no logs: instructions with their outputs, perhaps
+            pass
+    return data.tasks.load_rows(
+        source, kind, settings.reading, split=settings.split, on_reject=on_reject
+    )
+
+
 def score(
     run: Run, settings: Settings, *, say: api.Say = lambda _: None, again: bool = False
 ) -> dict[str, Any]:
     """Loss and scores of the tuned model on validation and, once, on test → ``scores.json``."""
-    from tailorbird import evaluation, tuning
-    from tailorbird.modeling import load_model
-
-    if settings.task.plugin:
-        plugins.load_plugin(settings.task.plugin)
+    _load_plugin(settings)
     splits = load_examples(run)
     model = load_model(run.path / "model")
     task = tuning.tasks.find_task(model.spec.task)
@@ -132,8 +140,9 @@ def score(
 def apply(run: Run, source: str, *, limit: int = 0) -> list[dict[str, Any]]:
     """What the run's model says of each row of *source*, with the row; the first *limit* or all."""
     settings = run_settings(run)
-    task = settings.task.name
-    found = data.tasks.load_rows(source, task, settings.reading, split=None, needs_truth=False)
+    _load_plugin(settings)
+    kind = tuning.tasks.find_task(settings.task.name).row_kind
+    found = data.tasks.load_rows(source, kind, settings.reading, split=None, needs_truth=False)
     examples = found.examples[: limit or None]
     said = predict(run, examples)
     return [{**e.to_json(), "predicted": p} for e, p in zip(examples, said, strict=True)]
@@ -144,13 +153,13 @@ def predict(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
 
     Raises StoreError where the run has not been tuned.
     """
-    from tailorbird import tuning
-    from tailorbird.modeling import load_model
-
     if not done(run, "tune"):
         raise StoreError("has no tuned model", where=f"run {run.name}", cure="fit it first")
-    plugin = run_settings(run).task.plugin
-    if plugin:
-        plugins.load_plugin(plugin)
+    _load_plugin(run_settings(run))
     model = load_model(Path(run.path) / "model")
     return tuning.tasks.find_task(model.spec.task).predict(model, examples)
+
+
+def _load_plugin(settings: Settings) -> None:
+    if settings.task.plugin:
+        plugins.load_plugin(settings.task.plugin)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tailorbird.data import load_rows
-from tailorbird.data.task_rows import TaskRows
+from tailorbird.data.tasks import load_rows
 from tailorbird.data.tasks.kinds import TaskKind
+from tailorbird.data.tasks.rows import TaskRows
 from tailorbird.errors import ConfigError, DataError, TooManyRejectsError
 from tailorbird.records import Candidate, Example, Message, Span
 

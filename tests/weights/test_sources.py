@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from tailorbird.errors import WeightsError
-from tailorbird.weights.embedded import EMBEDDED, EmbeddedModel, PackagedFile, embedded_folder
+from tailorbird.weights.embedded import EMBEDDED, EmbeddedModel, embedded_folder
+from tailorbird.weights.packages import PackagedFile
 from tailorbird.weights.sources import BackboneFolder, choose_backbone, resolve_backbone
 
 MakePackage = Callable[[], EmbeddedModel]
@@ -334,7 +335,7 @@ def test_hub_name_is_downloaded_and_described(tmp_path: Path) -> None:
 
 def test_name_that_is_nothing_lists_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightsError, match=r"'e6' is neither an .*; use one of minilm, e5, a folder"
+        WeightsError, match=r"'e6' is neither an .*; use one of minilm, e5, .*, a folder or"
     ):
         resolve_backbone("e6", cache=tmp_path)
 

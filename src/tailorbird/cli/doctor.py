@@ -134,12 +134,12 @@ def look_at_packages() -> Iterator[Finding]:
 
 
 def look_at_weights() -> Iterator[Finding]:
-    """Embedded weights: one is needed, two understand every log."""
+    """Embedded weights: one encoder is needed, two understand every log; the others are extras."""
     try:
         from tailorbird.weights.embedded import EMBEDDED
     except (ImportError, OSError):
         return  # said by torch and packages
-    n_found = sum(model.is_installed for model in EMBEDDED.values())
+    n_found = sum(model.is_installed for model in EMBEDDED.values() if model.in_default_set)
     for model in EMBEDDED.values():
         says = f"{model.model} ({', '.join(model.languages)}; {model.licence})"
         if model.is_installed:
@@ -149,7 +149,7 @@ def look_at_weights() -> Iterator[Finding]:
         else:
             yield Finding(
                 f"weights {model.name}",
-                "note" if n_found else "missing",
+                "missing" if model.in_default_set and not n_found else "note",
                 f"{says}: not installed",
                 f"tailorbird weights install {model.name}",
             )

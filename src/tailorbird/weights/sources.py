@@ -1,4 +1,4 @@
-"""Where a backbone comes from: a folder the user names, a package that ships it, or a hub.
+"""Where a backbone comes from: a folder or file the user names, a package that ships it, or a hub.
 
 >>> choose_backbone(["我的包裹到哪了", "where is my parcel"])
 ('e5', 'backbone: multilingual-e5-small (32 % of the characters are Chinese)')
@@ -17,6 +17,7 @@ from tailorbird.errors import WeightsError
 from tailorbird.text import han_fraction
 from tailorbird.weights.checkpoint import HOW_TO_CONVERT, holds_pickles_only
 from tailorbird.weights.embedded import EMBEDDED, embedded_folder
+from tailorbird.weights.gguf_folder import gguf_folder
 
 NOTICEABLE_HAN = 0.002
 """Share of Chinese characters from which logs count as bilingual: about one row in a hundred,
@@ -76,7 +77,7 @@ def download_from_hub(name: str) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     wanted: dict[str, Any] = {
-        "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model"],
+        "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
         "ignore_patterns": ["[!1]*/*"],  # other formats of the same weights live in folders
     }
     try:
@@ -89,27 +90,34 @@ def download_from_hub(name: str) -> Path:
 
 
 def resolve_backbone(
-    name: str, *, cache: Path, download: Callable[[str], Path] = download_from_hub
+    name: str,
+    *,
+    cache: Path,
+    download: Callable[[str], Path] = download_from_hub,
+    say: Callable[[str], None] = lambda _: None,
 ) -> BackboneFolder:
     """A folder with the pretrained model *name*.
 
     Args:
-        name: ``minilm`` or ``e5``, a folder in hub form, or a hub name such as ``owner/model``.
-        cache: where embedded models are unpacked.
+        name: of an embedded model (``minilm``, ``e5``, ``smollm2``, …), a folder in hub form, a
+            ``.gguf`` file, or a hub name such as ``owner/model``.
+        cache: where embedded models and GGUF files are unpacked.
         download: gives the folder of a hub name.
+        say: gets a sentence where something is unpacked, which takes its time once.
 
-    Raises WeightsError where the weights are missing, altered or cannot be fetched.
+    Raises WeightsError where the weights are missing, altered or cannot be fetched, and
+    MissingExtraError where GGUF is to be read without the extra ``causal``.
     """
     embedded = EMBEDDED.get(name)
     if embedded is not None and (embedded.is_installable or embedded.is_installed):
-        folder = embedded_folder(embedded, cache)
+        folder = embedded_folder(embedded, cache, say=say)
         return BackboneFolder(
             folder,
             embedded.model,
             str(_config(folder).get("model_type", "")),
             embedded.query_prefix,
             embedded.licence,
-            pooling="mean",  # all of them were trained so
+            pooling="mean" if embedded.kind == "encoder" else "",  # all encoders were trained so
             passage_prefix=_passage_prefix(folder, embedded.query_prefix),
         )
     if embedded is not None:  # its package does not exist for this machine
@@ -117,11 +125,14 @@ def resolve_backbone(
     path = Path(name).expanduser()
     if path.is_dir():
         return _described(path, path.resolve().name)
+    if path.suffix == ".gguf":
+        return _described(gguf_folder(path, cache, say=say), path.stem)
     if _HUB_NAME.fullmatch(name) and not name.startswith("."):
         return _from_hub(name, download)
     raise WeightsError(
         f"{name!r} is neither an embedded model, a folder, nor a hub name",
-        cure=f"use one of {', '.join(EMBEDDED)}, a folder that exists, or owner/model",
+        cure=f"use one of {', '.join(EMBEDDED)}, a folder or .gguf file that is there, or"
+        " owner/model",
     )
 
 

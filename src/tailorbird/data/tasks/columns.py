@@ -168,6 +168,30 @@ def find_task_columns(
     return result
 
 
+def find_input_columns(
+    rows: Sequence[Mapping[str, Any]],
+    task: TaskKind,
+    *,
+    named: Mapping[str, str],
+    name: str,
+    note: Note,
+) -> TaskColumns:
+    """The columns of what a tuned model is asked: the texts alone. Raises as the other does."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    found = {field: _checked(column, field, columns, name) for field, column in named.items()}
+    _guess(found, task, columns, name=name)
+    wanted = ("text", "second", "candidates", "messages", "id", "user")
+    result = _as_columns({field: found[field] for field in wanted if field in found})
+    if not (result.text or result.messages):
+        raise DataError(
+            f"{task} needs a text; the columns are {listed(columns)}",
+            where=name,
+            cure="name the column with --set reading.text=…",
+        )
+    note(f"text: column {result.messages or result.text!r}")
+    return result
+
+
 def _as_columns(found: Mapping[str, str]) -> TaskColumns:
     columns: dict[str, Any] = dict(found)
     return TaskColumns(**columns)

@@ -231,6 +231,22 @@ def _spoken(messages: tuple[Message, ...], key: str) -> Example:
     return Example(first, messages=messages)
 
 
+def read_input(row: Values, columns: TaskColumns, roles: Mapping[str, Role]) -> list[Example]:
+    """What a tuned model is asked of a row: its texts, without anything that is true of them."""
+    if columns.messages and columns.messages in row:
+        turns = [
+            message for _, message, _ in read_messages(row[columns.messages], "messages", roles)
+        ]
+        return [Example(turns[0].content if turns else "", messages=tuple(turns))]
+    text = _text(row, columns.text)
+    if columns.candidates:
+        listed = row.get(columns.candidates) or []
+        parts = [part if isinstance(part, dict) else {"text": part} for part in listed]
+        ranked = [_candidate({"relevance": 0, **part}, columns.candidates) for part in parts]
+        return [Example(text, candidates=tuple(ranked))]
+    return [Example(text, second=_text(row, columns.second) if columns.second else "")]
+
+
 READ: dict[TaskKind, Callable[[Values, TaskColumns, Mapping[str, Role]], list[Example]]] = {
     "single_label": _single,
     "binary": _single,

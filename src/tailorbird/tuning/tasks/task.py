@@ -160,6 +160,8 @@ class Task:
     """What the truth of a row can tell, in bits, and in words: the plan's rate depends on it."""
     wants_dropout: Callable[[EncodedExamples], bool] = field(default=lambda _: False)
     """Whether nothing can be learned of these rows without dropout inside the layers."""
+    rows: str = ""
+    """The task whose rows are read as this one's are; empty: its own, which must be one of ours."""
     plugin: str = ""
     """The plug-in that it comes from; set by `load_plugin`."""
     starts_from_features: bool = False
@@ -174,6 +176,11 @@ class Task:
         default=lambda model, rows, task: measure_at_once(model, rows, task)
     )
     """(loss, scores) of a split."""
+
+    @property
+    def row_kind(self) -> str:
+        """The kind of rows it takes."""
+        return self.rows or self.name
 
     @property
     def spec(self) -> HeadSpec:

@@ -16,10 +16,11 @@ from typing import get_args
 
 from tailorbird.config import ReadingSettings, SplitSettings
 from tailorbird.data.conversations import parse_roles
+from tailorbird.data.pii import mask_pii
 from tailorbird.data.reading import Reading, open_tables
 from tailorbird.data.rows import Note, Reject, Row, Table
-from tailorbird.data.tasks.columns import find_task_columns
-from tailorbird.data.tasks.examples import READ
+from tailorbird.data.tasks.columns import find_input_columns, find_task_columns
+from tailorbird.data.tasks.examples import READ, read_input
 from tailorbird.data.tasks.formats import formats_of
 from tailorbird.data.tasks.kinds import TaskKind
 from tailorbird.data.tasks.splitting import Split, divide_examples, fill_given
@@ -64,11 +65,12 @@ class TaskRows:
 
 def load_rows(
     source: Source,
-    task: TaskKind,
+    task: str,
     reading: ReadingSettings = _READING,
     *,
     columns: Mapping[str, str] | None = None,
     split: SplitSettings | None = _SPLIT,
+    needs_truth: bool = True,
     on_reject: Callable[[Reject], None] | None = None,
 ) -> TaskRows:
     """Read the rows of *task* and divide them by *split* where the source does not.
@@ -76,34 +78,60 @@ def load_rows(
     JSONL, JSON, CSV, TSV, Parquet and SQL tables; for token classification CoNLL files too. A
     column ``split``, files named train, dev and test, or a mapping as *source* give the splits;
     with *split* None rows without one all stay in train. *columns* names the column of a field
-    (``{"text": "title"}``) where the guess, which is among the decisions, is wrong. A row that
-    cannot be used goes to *on_reject* with cause and cure. Raises DataError where the columns
-    cannot be told, TooManyRejectsError for more bad rows than *reading* allows.
+    (``{"text": "title"}``) where the guess, which is among the decisions, is wrong. Without
+    *needs_truth* rows are read as they come to a tuned model, whatever is true of them left out.
+    A row that cannot be used goes to *on_reject* with cause and cure. Raises DataError where the
+    columns cannot be told, TooManyRejectsError for more bad rows than *reading* allows.
     """
-    if task not in get_args(TaskKind):
-        raise ConfigError(
-            f"{task!r} is no task whose rows are read",
-            cure=f"known: {', '.join(get_args(TaskKind))}",
-        )
+    kind = _kind(task)
     named = {
         field: name for field in ("text", "label", "user") if (name := getattr(reading, field))
     }
     named |= columns or {}
     notes: list[str] = []
-    formats = formats_of(task, frozenset(named.values()))
+    formats = formats_of(kind, frozenset(named.values()))
     tables: list[Table] = []
     for place, path in source.items() if isinstance(source, Mapping) else [(None, source)]:
         found = open_tables(path, reading, formats=formats, note=notes.append)
         tables += [replace(table, split=place) for table in found] if place else found
-    interpreter = partial(_interpreter, task=task, named=named, roles=reading.roles)
+    interpreter = partial(
+        _interpreter, task=kind, named=named, roles=reading.roles, needs_truth=needs_truth
+    )
     stream = Reading(tables, reading, interpreter, on_reject=on_reject, decisions=notes)
     placed = list(stream)
     decisions = stream.decisions
-    if task == "ranking":
+    if kind == "ranking":
         placed = _by_query(placed)
-    _check(placed, task)
-    splits, is_given = _divided(placed, task, split, note=decisions.append)
+    if needs_truth:
+        _check(placed, kind)
+    splits, is_given = _divided(placed, kind, split, note=decisions.append)
     return TaskRows(splits, is_given, tuple(decisions), stream.n_rows, stream.n_rejected)
+
+
+def mask_example(example: Example) -> Example:
+    """The same with e-mails, phones, identity and card numbers replaced in every text of it.
+
+    Spans are counted in characters of their text, so an example that has some stays as it is.
+    """
+    if example.spans:
+        return example
+    return replace(
+        example,
+        text=mask_pii(example.text),
+        second=mask_pii(example.second),
+        candidates=tuple(replace(c, text=mask_pii(c.text)) for c in example.candidates),
+        messages=tuple(replace(m, content=mask_pii(m.content)) for m in example.messages),
+    )
+
+
+def _kind(task: str) -> TaskKind:
+    for known in get_args(TaskKind):
+        if task == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(
+        f"{task!r} is no task whose rows are read",
+        cure=f"known: {', '.join(get_args(TaskKind))}",
+    )
 
 
 def _interpreter(
@@ -114,10 +142,13 @@ def _interpreter(
     task: TaskKind,
     named: Mapping[str, str],
     roles: str,
+    needs_truth: bool,
 ) -> Callable[[Row], list[_Placed]]:
     """Choose the columns of *table* by its first rows; the result reads one row."""
     good = [row.values for row in peeked if row.error is None]
-    found = find_task_columns(good, task, named=named, name=table.name, note=note) if good else None
+    find = find_task_columns if needs_truth else find_input_columns
+    found = find(good, task, named=named, name=table.name, note=note) if good else None
+    read = READ[task] if needs_truth else read_input
     known_roles = parse_roles(roles)
 
     def interpret(row: Row) -> list[_Placed]:
@@ -130,7 +161,7 @@ def _interpreter(
         own = name_value(values.get(found.id), found.id) if found.id else None
         user = name_value(values.get(found.user), found.user) if found.user else None
         key = own or f"{table.name}:{row.line}"
-        examples = READ[task](values, found, known_roles)
+        examples = read(values, found, known_roles)
         return [(place, replace(one, interaction_id=key, user=user)) for one in examples]
 
     return interpret
