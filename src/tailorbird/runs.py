@@ -144,7 +144,7 @@ def load_examples(run: Run) -> dict[str, list[Example]]:
     with (run.path / "examples.jsonl").open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            splits[row.pop("split")].append(Example(**row))
+            splits[row.pop("split")].append(Example.from_json(row))
     return splits
 
 

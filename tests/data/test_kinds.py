@@ -44,10 +44,7 @@ def test_a_file_of_another_kind_is_refused_with_its_own_cure(
     [
         (PNG, "is a picture, whatever its name says; give a file of texts"),
         (b"PK\x03\x04" + bytes(60), "is a ZIP archive .* save the sheet as CSV, in UTF-8"),
-        (
-            gzip.compress(b'{"text": "hi"}', mtime=0),
-            r"is gzipped, .*; give its name the ending \.gz",
-        ),
+        (GZIPPED, r"is gzipped, .*; give its name the ending \.gz"),
         (b"SQLite format 3\0", "is an SQLite database, .*; give it as a URL"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +383,4 @@ def test_an_example_survives_json() -> None:
         "a", labels=("x",), value=0.0, spans=(Span(0, 1, "y"),), messages=(Message("user", "a"),)
     )
     assert Example.from_json(json.loads(json.dumps(example.to_json()))) == example
+    assert Example.from_json(json.loads(json.dumps(asdict(example)))) == example

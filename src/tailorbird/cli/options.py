@@ -41,7 +41,7 @@ Port = Annotated[
 ]
 Track = Annotated[
     list[str] | None,
-    typer.Option("--track", help="Draw the curves elsewhere too: tensorboard; repeat for more."),
+    typer.Option("--track", help="Draw curves in tensorboard, wandb or mlflow too; may repeat."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
 Logs = Annotated[

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from tailorbird.connectors.mlflow_run import MlflowRun
 from tailorbird.connectors.tensorboard import TensorBoard
+from tailorbird.connectors.wandb_run import WandbRun
 from tailorbird.errors import ConfigError
 from tailorbird.records import StepReport
 
@@ -35,7 +37,11 @@ class Tracker(Protocol):
         """Everything is written when this returns."""
 
 
-TRACKERS: dict[str, Callable[[Path, str], Tracker]] = {"tensorboard": TensorBoard}
+TRACKERS: dict[str, Callable[[Path, str], Tracker]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WandbRun,
+    "mlflow": MlflowRun,
+}
 """Name → what opens it for a run's folder and a run's name."""
 
 

@@ -2,10 +2,9 @@
 
 Everywhere a metric is a mean over queries and takes one entry for each: *relevance* (how relevant
 each of its candidates is, 0 is not at all) and *scores* (how the model scores them, higher comes
-first). Queries may have different numbers of candidates. Candidates of one score keep the worst
-of the orders they could have (the less relevant first), so that a model that scores everything
-alike gains nothing.
-Queries without anything relevant are left out of every mean; ValueError where none is left.
+first). Queries may have different numbers of candidates. Candidates of one score keep the worst of
+the orders they could have (the less relevant first), so that a model that scores everything alike
+gains nothing. Queries without anything relevant are left out; ValueError where none is left.
 """
 
 from __future__ import annotations
