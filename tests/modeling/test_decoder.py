@@ -96,8 +96,6 @@ def test_packed_gradients_equal_padded_gradients(
     (head(ours(pack(IDS))) * weights).sum().backward()
     theirs = dict(reference.named_parameters())
     names = {ours.hub_name(name): p for name, p in ours.named_parameters()}
-    if head.matrix is not None:
-        names["lm_head.weight"] = head.matrix
     assert names.keys() == theirs.keys()
     for name, parameter in names.items():
         wanted, found = theirs[name].grad, parameter.grad
@@ -199,10 +197,16 @@ def test_a_tied_head_is_one_table_with_the_decoder(tmp_path: Path) -> None:
     assert not head.weight.requires_grad
 
 
-def test_an_untied_head_has_its_own_matrix(tmp_path: Path) -> None:
+def test_an_untied_head_has_a_table_of_its_own_in_the_decoder(tmp_path: Path) -> None:
     ours, head = loaded(write_tiny_decoder(tmp_path))
-    assert list(head.state_dict()) == ["matrix"]
+    assert not head.is_tied
+    assert not list(head.parameters())
     assert head.hub_tensors()["lm_head.weight"].shape == (ours.sizes.n_words, 32)
+    assert head.weight is not ours.words.weight
+    assert ours.hub_name("out_words.weight") == "lm_head.weight"
+    for words in (True, False):  # as the words, it is the backbone's to freeze
+        ours.freeze(0, words=words)
+        assert head.weight.requires_grad == ours.words.weight.requires_grad == (not words)
 
 
 def test_logits_are_computed_for_the_states_that_are_picked(tmp_path: Path) -> None:

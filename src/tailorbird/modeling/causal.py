@@ -48,6 +48,8 @@ def load_decoder(folder: Path) -> PackedDecoder | HubDecoder:
 def load_language_head(folder: Path, backbone: nn.Module) -> LanguageHead:
     """The head that the folder's causal language model has, for the *backbone* loaded from it.
 
+    Where it is not tied to the words, the backbone gets its table as ``out_words``.
+
     Raises WeightsError where it is missing, or is no plain product over the vocabulary.
     """
     if isinstance(backbone, HubDecoder):
@@ -62,21 +64,21 @@ def load_language_head(folder: Path, backbone: nn.Module) -> LanguageHead:
     is_tied = config.get("tie_word_embeddings")
     if is_tied is None:
         is_tied = DECODER_FAMILIES[config["model_type"]].is_tied
-    weight = None
     if not is_tied:
         shapes = {"lm_head.weight": backbone.words.weight.shape}
         weight = Checkpoint(folder, prefix=PREFIX).read(shapes)["lm_head.weight"]
-    return LanguageHead(backbone, weight, soft_cap=_soft_cap(config))
+        backbone.out_words = nn.Embedding.from_pretrained(weight, freeze=False)
+    return LanguageHead(backbone, soft_cap=_soft_cap(config))
 
 
 def _hub_head(folder: Path, backbone: HubDecoder) -> LanguageHead:
     """The head of an architecture without a packed forward, if it is what `LanguageHead` is."""
     model = _load_hub(folder)
     last = model.get_output_embeddings()
-    is_tied = last.weight is model.get_input_embeddings().weight
+    if last.weight is not model.get_input_embeddings().weight:
+        backbone.out_words = nn.Embedding.from_pretrained(last.weight.detach(), freeze=False)
     head = LanguageHead(
         backbone,
-        None if is_tied else last.weight.detach(),
         bias=None if getattr(last, "bias", None) is None else last.bias.detach(),
         soft_cap=_soft_cap(backbone.config),
     )

@@ -162,6 +162,7 @@ class PackedDecoder(nn.Module):
         self.config = config
         self.sizes = sizes = read_decoder_sizes(config)
         self.words = table(sizes.n_words, sizes.width)  # dense: a head may share it
+        self.out_words: nn.Embedding | None = None  # of a language head that has a table of its own
         self.layers = nn.ModuleList(DecoderLayer(sizes, i) for i in range(sizes.n_layers))
         self.norm = RMSNorm(sizes.width, eps=sizes.eps, offset=sizes.norm_offset)
         self.prompt: nn.Module | None = None  # puts rows before each text
@@ -195,10 +196,12 @@ class PackedDecoder(nn.Module):
         return decoder_hub_name(name, self.config["model_type"])
 
     def freeze(self, n_layers: int, *, words: bool = False) -> None:
-        """Leave the lowest *n_layers* as pretrained; *words* freezes the word table alone too."""
+        """Leave the lowest *n_layers* as pretrained; *words* freezes the word tables alone too."""
         self.n_frozen = n_layers
         self.requires_grad_(True)
-        self.words.requires_grad_(not (words or n_layers))
+        for rows in (self.words, self.out_words):
+            if rows is not None:
+                rows.requires_grad_(not (words or n_layers))
         for layer in self.layers[:n_layers]:
             layer.requires_grad_(False)
 

@@ -250,6 +250,8 @@ def decoder_hub_name(name: str, model_type: str) -> str:
     ('model.embed_tokens.weight', 'model.layers.3.self_attn.k_proj.bias')
     """
     top, _, rest = name.partition(".")
+    if top == "out_words":
+        return f"lm_head.{rest}"
     if top != "layers":
         top = {"words": "embed_tokens"}.get(top, top)
         return f"{PREFIX}{top}" + (f".{rest}" if rest else "")

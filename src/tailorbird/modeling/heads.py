@@ -168,46 +168,41 @@ class EmbeddingHead(nn.Module):
 class LanguageHead(nn.Module):
     """``logits = z Wᵀ + b`` of the next word, for states z of a decoder.
 
-    W is the decoder's own word table (tied), or a matrix of this head. A tied table stays a
-    parameter of the decoder alone: it is tuned or frozen with it, and is saved once. Where the
-    logits are bounded, they are ``cap · tanh(logits / cap)``.
+    W is a table of the decoder, not of this head: its word table where both are tied, or its
+    ``out_words``. So it is frozen by ways of tuning that freeze the backbone, is tuned when the
+    words are, and is saved once. Where the logits are bounded, they are
+    ``cap · tanh(logits / cap)``.
 
     It computes what it is given: hand it the states before the words that count, not all of them;
     with 150,000 words the logits are the largest tensor of a step.
 
     Args:
         backbone: whose states it reads and whose words it names.
-        weight: (V, D); None ties the head to the backbone's table.
-        bias: (V,), where there is one.
+        bias: (V,), where there is one; always as pretrained.
         soft_cap: bound of the logits; 0: none.
 
     Sources: Press & Wolf 2017 (tied tables), section 3; Gemma team 2024 (Gemma 2), section 2.
     """
 
-    def __init__(
-        self,
-        backbone: Any,
-        weight: Tensor | None = None,
-        *,
-        bias: Tensor | None = None,
-        soft_cap: float = 0.0,
-    ) -> None:
+    bias: Tensor | None
+
+    def __init__(self, backbone: Any, *, bias: Tensor | None = None, soft_cap: float = 0.0) -> None:
         super().__init__()
         self._backbone = (backbone,)  # in a tuple, so that it is no part of this module
-        self.matrix = None if weight is None else nn.Parameter(weight)
-        self.bias = None if bias is None else nn.Parameter(bias)
+        self.register_buffer("bias", bias)
         self.soft_cap = soft_cap
 
     @property
     def is_tied(self) -> bool:
-        """Whether it shares the backbone's word table."""
-        return self.matrix is None
+        """Whether words are read and written by one table."""
+        return self._backbone[0].out_words is None
 
     @property
     def weight(self) -> Tensor:
         """(V, D) the table that is in use."""
-        table: Tensor = self._backbone[0].words.weight
-        return table if self.matrix is None else self.matrix
+        backbone = self._backbone[0]
+        table: Tensor = (backbone.words if self.is_tied else backbone.out_words).weight
+        return table
 
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""
@@ -217,8 +212,8 @@ class LanguageHead(nn.Module):
         return self.soft_cap * torch.tanh(logits / self.soft_cap) if self.soft_cap else logits
 
     def hub_tensors(self) -> dict[str, Tensor]:
-        """What it adds to a hub checkpoint of the backbone, by the names there."""
-        named = {"lm_head.weight": self.matrix, "lm_head.bias": self.bias}
+        """What it adds to a hub checkpoint of the backbone's body, by the names there."""
+        named = {"lm_head.weight": None if self.is_tied else self.weight, "lm_head.bias": self.bias}
         return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
 
 

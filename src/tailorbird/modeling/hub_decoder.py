@@ -26,6 +26,7 @@ class HubDecoder(nn.Module):
     def __init__(self, model: Any, *, why: str = "asked for") -> None:
         super().__init__()
         self.model = model.base_model
+        self.out_words: nn.Embedding | None = None  # of a language head that has a table of its own
         self.reason = f"padded, by AutoModelForCausalLM ({why})"
         self.config: dict[str, Any] = model.config.to_dict()
         self.dropout = 0.0
@@ -55,7 +56,7 @@ class HubDecoder(nn.Module):
         return int(getattr(self.model.config, "max_position_embeddings", 512))
 
     def freeze(self, n_layers: int, *, words: bool = False) -> None:
-        """Leave the word table (*words*) as pretrained; freezing layers needs a packed forward."""
+        """Leave the word tables (*words*) as pretrained; freezing layers needs a packed forward."""
         if n_layers:
             kind = self.config.get("model_type", "this architecture")
             raise WeightsError(
@@ -63,7 +64,9 @@ class HubDecoder(nn.Module):
                 cure="use --set model.freeze_layers=0",
             )
         self.requires_grad_(True)
-        self.words.requires_grad_(not words)
+        for rows in (self.words, self.out_words):
+            if rows is not None:
+                rows.requires_grad_(not words)
 
     def recompute_layers(self, wanted: bool) -> None:
         """Compute layers again in the backward pass, where the architecture can."""

@@ -108,8 +108,9 @@ def test_a_text_is_alone_whatever_is_attached_and_looks_only_back(name: str, tin
     assert torch.allclose(longer[:5], together[0], atol=1e-5)
 
 
-def test_a_tied_table_is_frozen_under_an_adapter(tmp_path: Path) -> None:
-    ours, head = loaded(write_tiny_decoder(tmp_path, tie_word_embeddings=True))
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_the_table_of_a_head_is_frozen_under_an_adapter(is_tied: bool, tmp_path: Path) -> None:
+    ours, head = loaded(write_tiny_decoder(tmp_path, tie_word_embeddings=is_tied))
     adapters.attach(ours, MethodSettings(name="lora"))
     head(ours.train()(pack(IDS))).sum().backward()
     assert head.weight.grad is None
@@ -221,7 +222,7 @@ def test_merged_weights_are_a_language_model_for_transformers(tiny: Path, tmp_pa
     attachment.merge()
     state = {ours.hub_name(name): tensor for name, tensor in ours.state_dict().items()}
     (tmp_path / "merged").mkdir()
-    save_file(state | head.hub_tensors(), tmp_path / "merged" / "model.safetensors")
+    save_file(state, tmp_path / "merged" / "model.safetensors")
     (tmp_path / "merged" / "config.json").write_text(json.dumps(ours.config))
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
     assert (padded_logits(theirs) - expected).abs().max() < 1e-5
