@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tailorbird.config import load_settings
+from tailorbird.config import load_settings, settings_from
 from tailorbird.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
@@ -41,3 +41,19 @@ def test_a_setting_that_moved_says_where_it_is_now(old: str, new: str) -> None:
         load_settings(overrides=[f"{old}=0.1"])
     section, key = new.split(".")
     assert getattr(getattr(load_settings(overrides=[f"{new}=0.1"]), section), key) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("auto", "auto"), ("default", "default"), ("4", 4), ("-1", -1)]
+)
+def test_layers_to_freeze_are_a_number_or_a_word(given: str, kept: int | str) -> None:
+    settings = load_settings(overrides=[f"model.freeze_layers={given}"])
+    assert settings.model.freeze_layers == kept
+    assert settings_from(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize("given", ["some", "true", "0.5", "[1]"])
+def test_other_words_are_refused_with_those_that_are_allowed(given: str) -> None:
+    expected = r"model.freeze_layers = .* is not a whole number or default or auto"
+    with pytest.raises(ConfigError, match=expected):
+        load_settings(overrides=[f"model.freeze_layers={given}"])

@@ -24,6 +24,7 @@ FLOORS = {
     "runs": 2,
     "modeling": 2,
     "tuning": 3,
+    "planning": 4,
     "evaluation": 4,
     "plugins": 4,
     "compression": 5,
@@ -48,6 +49,8 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
+    ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
+    ("testing", "tuning.gradients"),  # the contract of a task compares parts with the whole
     ("tuning", "data.batching"),  # batches are made for the loop alone
 }
 """The imports past a door, each with its reason."""

@@ -203,7 +203,7 @@ def tune(
     *resume* the run goes on from it, bitwise as if it had never stopped (on the CPU). When
     *stop* says so, the state is kept and the generator ends early, without ``tune.json``.
     """
-    from tailorbird import tuning
+    from tailorbird import planning, tuning
     from tailorbird.modeling import save_model
 
     checkpoint, curve = run.path / CHECKPOINT, run.path / CURVE
@@ -212,7 +212,14 @@ def tune(
     splits = load_examples(run)
     backbone, model = _untuned(splits, workspace, settings, say)
     dtype_before = saved[1]["plan"]["dtype"] if saved else ""
-    plan, decisions = _plan(model, splits, settings, dtype_before)
+    n_rows, frozen = len(splits["train"]), None
+    if settings.model.freeze_layers == "auto":
+        frozen = planning.freeze_by_trial(run, model, splits, settings, say=say, stop=stop)
+        if frozen is None:
+            return
+    plan, decisions = planning.plan_run(
+        model, n_rows, settings, dtype_before=dtype_before, frozen=frozen
+    )
     for decision in decisions:
         say(decision)
     train, validation = (
@@ -221,7 +228,8 @@ def tune(
     state = tuning.TuningRun(model, plan)
     decisions.append(state.trainable())
     say(decisions[-1])
-    train, validation = state.with_trunk(train), state.with_trunk(validation)
+    cache = _trunk_cache(workspace, settings, say)
+    train, validation = state.with_trunk(train, cache), state.with_trunk(validation, cache)
     if saved:
         state.restore(*saved)
         say(f"resumed: step {state.step} of run {run.name}")
@@ -277,16 +285,17 @@ def find_rate(
 
     Leaves ``rates.json`` and the plot ``rates.html``; the run is otherwise as before.
     """
-    from tailorbird import tuning
+    from tailorbird import planning, tuning
     from tailorbird.evaluation.rate_page import write_rate_page
 
     if not done(run, "split"):
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
     splits = load_examples(run)
     _, model = _untuned(splits, workspace, settings, say)
-    plan, _ = _plan(model, splits, settings)
+    plan, _ = planning.plan_run(model, len(splits["train"]), settings)
     state = tuning.TuningRun(model, plan)
-    train = state.with_trunk(tuning.tasks.encode_examples(model, splits["train"]))
+    train = tuning.tasks.encode_examples(model, splits["train"])
+    train = state.with_trunk(train, _trunk_cache(workspace, settings, say))
     if settings.model.init_head == "features":
         say(state.start_head(train))
     points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
@@ -298,21 +307,24 @@ def find_rate(
     return advice
 
 
-def _plan(
-    model: Any, splits: dict[str, list[Example]], settings: Settings, dtype_before: str = ""
-) -> tuple[Any, list[str]]:
-    """The plan of the tuning, with its decisions."""
-    from tailorbird import tuning
+def _trunk_cache(workspace: Workspace, settings: Settings, say: Say) -> Any:
+    """Where states of frozen layers are kept; it says every half minute how far it is."""
+    from tailorbird.modeling.trunk_cache import TrunkCache
 
-    return tuning.plan_tuning(
-        model,
-        n_rows=len(splits["train"]),
-        settings=settings.tuning,
-        model_settings=settings.model,
-        optimizer=settings.optimizer,
-        loss=settings.loss,
-        method=settings.method,
-        dtype_before=dtype_before,
+    said_s = time.monotonic()
+
+    def on_progress(n_done: int, n_all: int) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= 30.0:
+            said_s = time.monotonic()
+            say(f"frozen layers: {n_done / n_all:.0%} of {n_all:,} tokens")
+
+    return TrunkCache(
+        settings.model.trunk_cache_mb * 10**6,
+        workspace.cache_path / "trunk",
+        file_bytes=settings.model.trunk_file_mb * 10**6,
+        say=say,
+        on_progress=on_progress,
     )
 
 

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tailorbird.errors import ConfigError
 
@@ -73,12 +73,23 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskSettings:
+    """What is learned of a row; a build of an assistant learns one label."""
+
+    name: str = setting("single_label", "A task; ``tailorbird fit --help`` names them.")
+    plugin: str = setting("", "Python file with a task, head, loss or method of one's own.")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which pretrained model, and how much of it is tuned."""
 
     backbone: str = setting("auto", "auto, minilm, e5, a folder, or a hub name.")
     max_tokens: int = setting(0, "Longest input in tokens; 0: from the data, at most 256.")
-    freeze_layers: int = setting(-1, "Lowest layers left as pretrained; -1: by model and machine.")
+    freeze_layers: int | Literal["default", "auto"] = setting(
+        "default",
+        "Lowest layers left as pretrained; default: by model; auto: as many as cost no score.",
+    )
     pooling: Literal["auto", "mean", "cls"] = setting(
         "auto", "How token states become one vector; auto: as the backbone was trained, else mean."
     )
@@ -86,6 +97,10 @@ class ModelSettings:
     encoder_dropout: float = setting(0.0, "Dropout inside the layers that are tuned.")
     init_head: Literal["features", "random"] = setting(
         "features", "features: the head starts as a linear discriminant of pretrained features."
+    )
+    trunk_cache_mb: int = setting(1024, "Memory for states of frozen layers, which never change.")
+    trunk_file_mb: int = setting(
+        4096, "Disk for them, for all runs of a workspace together; 0: no files."
     )
 
 
@@ -101,7 +116,9 @@ class MethodSettings:
     rank: int = setting(8, "Rank of LoRA; of AdaLoRA the mean rank at the end.")
     alpha: float = setting(16.0, "LoRA and AdaLoRA are scaled by alpha / rank.")
     dropout: float = setting(0.0, "Dropout before LoRA and AdaLoRA, and inside bottlenecks.")
-    targets: str = setting("", "Linear layers with (Ada)LoRA, as 'query,value'; empty: all six.")
+    targets: str = setting(
+        "", "Linear layers with (Ada)LoRA, as 'query,value'; empty: all of a layer."
+    )
     rslora: bool = setting(False, "LoRA: scale by alpha / sqrt(rank), for high ranks.")
     dora: bool = setting(False, "LoRA: tune the length of each weight row beside its direction.")
     start_rank: int = setting(12, "AdaLoRA: rank of every layer before the budget falls.")
@@ -218,6 +235,7 @@ class Settings:
     cleaning: CleaningSettings = field(default_factory=CleaningSettings)
     labelling: LabellingSettings = field(default_factory=LabellingSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
+    task: TaskSettings = field(default_factory=TaskSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     method: MethodSettings = field(default_factory=MethodSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
@@ -326,6 +344,12 @@ def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
             return value
         allowed = ", ".join(map(str, get_args(hint)))
         raise ConfigError(f"{name} = {value!r} is not one of {allowed}", where=where)
+    if origin is Union:  # a number, or one of a few words
+        words = [word for kind in get_args(hint) for word in get_args(kind)]
+        if value in words or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        allowed = " or ".join(["a whole number", *words])
+        raise ConfigError(f"{name} = {value!r} is not {allowed}", where=where)
     if origin is tuple:
         parts = value.split(":") if isinstance(value, str) else value
         kinds = get_args(hint)

@@ -6,7 +6,7 @@ update) → EvalReport (one split, measured) → Verdict (candidate against curr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -69,45 +69,76 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A named stretch of a text: characters from *start* up to, not including, *end*."""
+    """A marked part of a text.
+
+    >>> "from Berlin"[Span(5, 11, "city").start : Span(5, 11, "city").end]
+    'Berlin'
+    """
 
     start: int
+    """Of the first character, from 0."""
     end: int
+    """One past the last character, as Python slices."""
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of several texts to be ranked for a query, and how well it fits (higher is better)."""
+    """One text that could answer a query."""
 
     text: str
     relevance: float
+    """How well it does; higher is better, 0 is not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One training item: a text, what is true of it, and where it came from.
+    """One training item: a text, what is to be learned of it, and where it came from.
 
-    Which field holds the truth depends on the task; the others stay empty.
+    A task fills in the fields it learns from; the others stay empty.
     """
 
     text: str
+    """The text; the first of a pair; the query; what a person said first in a dialogue."""
     label: str = ""
-    """Its one class (single label, binary, pairs)."""
+    """The class, where a row has exactly one."""
     interaction_id: str = ""
     user: str | None = None
     second: str = ""
     """The other text of a pair; the passage that answers a query."""
     labels: tuple[str, ...] = ()
-    """Every label that holds (multi-label)."""
+    """Multi-label: all that apply, each once; there may be none."""
     value: float | None = None
-    """A number: a rating, a similarity (regression)."""
+    """Regression and similarity: the number to predict."""
     spans: tuple[Span, ...] = ()
-    """Named stretches of the text (token classification)."""
+    """Token classification: the marked parts, by their start."""
     candidates: tuple[Candidate, ...] = ()
-    """Texts to be ranked for this one (ranking)."""
+    """Ranking: the texts to be ordered for this query."""
     messages: tuple[Message, ...] = ()
-    """A conversation, the assistant's turns to be learned (dialogue)."""
+    """Dialogue: all turns, oldest first."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping without empty fields; `from_json` is its inverse."""
+        row = {key: value for key, value in asdict(self).items() if value not in (None, (), "")}
+        return {"text": self.text, **row}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Example:
+        """Rebuild an example written by `to_json`.
+
+        >>> Example.from_json({"text": "hi", "spans": [{"start": 0, "end": 2, "label": "x"}]}).spans
+        (Span(start=0, end=2, label='x'),)
+        """
+        parts: dict[str, Callable[..., Any]] = {
+            "spans": Span,
+            "candidates": Candidate,
+            "messages": Message,
+        }
+        values = dict(row)
+        values["labels"] = tuple(values.get("labels", ()))
+        for key, build in parts.items():
+            values[key] = tuple(build(**part) for part in values.get(key, ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

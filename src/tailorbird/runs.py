@@ -23,6 +23,8 @@ from tailorbird.store import Run, RunRow, Workspace
 STAGES = ("read", "clean", "split", "tune", "evaluate", "bundle")
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "metrics.jsonl"
+FREEZE = "freeze.json"
+"""What was found by trying how many layers may stay frozen."""
 
 
 def start_run(source: str, workspace: Workspace, settings: Settings, name: str = "") -> Run:
@@ -68,7 +70,8 @@ def begin(run: Run, stage: str, *, keep_checkpoint: bool = False) -> None:
     for name in STAGES[first:]:
         (run.path / f"{name}.json").unlink(missing_ok=True)
     if first <= STAGES.index("tune") and not keep_checkpoint:
-        (run.path / CHECKPOINT).unlink(missing_ok=True)
+        for name in (CHECKPOINT, FREEZE):
+            (run.path / name).unlink(missing_ok=True)
 
 
 def run_settings(run: Run) -> Settings:

@@ -92,8 +92,67 @@ def write_tiny_backbone(folder: Path, *, n_layers: int = 2, seed: int = 0) -> Pa
     small tasks; returns *folder*, a value for ``model.backbone``.
     """
     import torch
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=_write_tiny_tokenizer(folder),
+        hidden_size=32,
+        num_hidden_layers=n_layers,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def write_tiny_decoder(
+    folder: Path, kind: str = "llama", *, n_layers: int = 2, seed: int = 0, **options: Any
+) -> Path:
+    """A random causal language model of 32 dimensions in hub form, with the same tokenizer.
+
+    Args:
+        folder: returned; made if missing.
+        kind: its ``model_type``: llama, mistral, qwen2, qwen3, gemma3_text.
+        n_layers: how many layers.
+        seed: of its weights; norms and biases are random, too, so that a test sees them.
+        options: further keys of its config, as ``tie_word_embeddings=True``.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": n_layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 48,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.15,
+        "pad_token_id": 0,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    }
+    vocabulary = {"vocab_size": _write_tiny_tokenizer(folder)}
+    config = AutoConfig.for_model(kind, **sizes | vocabulary | options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config)
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.data.add_(0.2 * torch.randn_like(parameter))
+        model.save_pretrained(folder)
+    return folder
+
+
+def _write_tiny_tokenizer(folder: Path) -> int:
+    """A tokenizer of single characters in *folder*; returns the size of its vocabulary."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     letters = [chr(code) for code in range(33, 127)] + list("我的包裹退款还没到钱要想查订单")
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -114,23 +173,10 @@ def write_tiny_backbone(folder: Path, *, n_layers: int = 2, seed: int = 0) -> Pa
         mask_token="[MASK]",
         model_max_length=128,
     ).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=n_layers,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
+    return len(vocabulary)
 
 
-def check_method(name: str, folder: Path, **options: Any) -> None:
+def check_method(name: str, folder: Path, *, backbone: Path | None = None, **options: Any) -> None:
     """Assert what every way of tuning promises, on a tiny backbone.
 
     - At step 0 the states are the pretrained ones, where it says so.
@@ -143,6 +189,7 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
     Args:
         name: a key of `tailorbird.modeling.adapters.METHODS`; yours, once you have added it.
         folder: an empty folder to work in.
+        backbone: a tiny backbone of two layers; None writes that of `write_tiny_backbone`.
         options: fields of `MethodSettings`.
     """
     import torch
@@ -153,14 +200,14 @@ def check_method(name: str, folder: Path, **options: Any) -> None:
 
     chosen: dict[str, Any] = {"name": name, **options}
     settings, method = MethodSettings(**chosen), adapters.METHODS[name]
-    tiny = write_tiny_backbone(folder / "tiny")
+    tiny = backbone or write_tiny_backbone(folder / "tiny")
     texts = [word for words in SHOP.values() for word in words]
     targets = torch.tensor([i for i, words in enumerate(SHOP.values()) for _ in words])
 
     def untuned() -> TextModel:
         torch.manual_seed(0)
-        backbone = resolve_backbone(str(tiny), cache=folder)
-        return build_model(backbone, list(SHOP), settings=ModelSettings(dropout=0.0))
+        source = resolve_backbone(str(tiny), cache=folder)
+        return build_model(source, list(SHOP), settings=ModelSettings(dropout=0.0))
 
     def build(n_frozen: int = 0) -> tuple[TextModel, adapters.Attachment]:
         model = untuned()
@@ -299,7 +346,13 @@ def _run_of(task: Task, examples: Sequence[Example], tiny: Path, loss: str = "au
     plan, _ = plan_tuning(
         model,
         n_rows=len(examples),
-        settings=TuningSettings(learning_rate=3e-3, dtype="float32"),
+        settings=TuningSettings(
+            n_epochs=12,
+            batch_size=len(examples),
+            learning_rate=3e-3,
+            patience=0,
+            dtype="float32",
+        ),
         model_settings=settings,
         loss=LossSettings(name=loss),
     )
@@ -342,13 +395,12 @@ def _check_gradients(run: TuningRun, examples: Sequence[Example]) -> None:
         assert torch.allclose(parts[key], tensor, atol=1e-5), f"{name}: gradient of {key} in parts"
 
 
-def _check_learning(run: TuningRun, examples: Sequence[Example], n_steps: int = 12) -> None:
-    from tailorbird.tuning.loop import update
+def _check_learning(run: TuningRun, examples: Sequence[Example]) -> None:
+    from tailorbird.tuning import tune
 
     rows = run.task.encode(run.model, examples)
-    run.weigh_classes(rows)
-    found = [update(run, rows, list(range(len(rows))))[0] for _ in range(n_steps)]
-    assert found[-1] < found[0], f"the loss went from {found[0]:.4f} to {found[-1]:.4f}"
+    found = [report.loss for report in tune(run, rows, rows) if report.event == "step"]
+    assert min(found[1:]) < found[0], f"the loss went from {found[0]:.4f} to {found[-1]:.4f}"
 
 
 def _is_near(one: Any, other: Any) -> bool:

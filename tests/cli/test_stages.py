@@ -160,3 +160,18 @@ def test_a_changed_setting_is_remembered_by_the_run(words: list[str], tmp_path: 
     assert said["n_out"] < 90
     settings = json.loads((tmp_path / "runs" / run / "settings.json").read_text("utf-8"))
     assert settings["cleaning"]["min_chars"] == 25
+
+
+def test_layers_are_frozen_by_their_own_option(words: list[str], tmp_path: Path) -> None:
+    ask("read", *words, "-w", str(tmp_path))
+    for stage in ("clean", "split"):
+        ask(stage, "-w", str(tmp_path))
+    said = ask("tune", "-w", str(tmp_path), "--freeze", "1")
+    assert (said["settings"]["freeze_layers"], said["settings"]["n_frozen"]) == (1, 1)
+    assert "frozen layers: 1 (as set)" in said["decisions"]
+    said = ask("tune", "-w", str(tmp_path), "--freeze", "auto")
+    assert said["settings"]["freeze_layers"] == "auto"
+    (decision,) = [line for line in said["decisions"] if line.startswith("frozen layers: ")]
+    assert "training and 18 validation rows: 0 → " in decision
+    done = RUNNER.invoke(app, ["tune", "-w", str(tmp_path), "--freeze", "some"])
+    assert "is not a whole number or default or auto" in str(done.exception)

@@ -118,7 +118,7 @@ def rejects_of(path: Path, settings: ReadingSettings = LENIENT) -> list[Reject]:
     n_interactions = len(list(reading))
     assert reading.n_rows == reading.n_read + reading.n_rejected
     assert reading.n_rejected == len(rejects)
-    assert reading.n_interactions == n_interactions
+    assert reading.n_records == n_interactions
     return rejects
 
 

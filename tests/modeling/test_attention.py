@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from tailorbird.modeling.attention import FUSED_FROM, fused, has_varlen, mix, plain, varlen
-from tailorbird.modeling.encoder import attend
+from tailorbird.modeling.attention import (
+    FUSED_FROM,
+    Causal,
+    attend,
+    fused,
+    has_varlen,
+    mix,
+    plain,
+    varlen,
+)
 from tailorbird.modeling.packing import pack
 
 
@@ -42,6 +51,30 @@ def test_plain_and_fused_agree_with_their_gradients(
         assert (one - other).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("window", [0, 1, 7, 100])
+@pytest.mark.parametrize("n_before", [0, 4])
+def test_plain_and_fused_look_back_alike(n_before: int, window: int) -> None:
+    q, _, _ = queries_keys_values(2, 33, 33)
+    _, k, v = queries_keys_values(2, 33, 33 + n_before)
+    k, v = k[:, :1], v[:, :1]  # one head of keys and values for three of queries
+    direction = torch.randn(2, 3, 33, 12, generator=torch.Generator().manual_seed(1))
+    found = []
+    for way in (plain, fused):
+        mixed = way(q, k, v, causal=Causal(1, window))
+        found.append((mixed.detach(), *torch.autograd.grad((mixed * direction).sum(), (q, k, v))))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("way", [plain, fused])
+def test_a_window_ends_where_it_says_and_what_stands_before_is_seen_by_all(way: Any) -> None:
+    v = torch.tensor([10.0, 1, 2, 3, 4]).view(1, 1, 5, 1)  # 10 stands before four tokens
+    zeros = torch.zeros(1, 1, 5, 8)
+    seen = way(zeros[:, :, :4], zeros, v.expand(-1, -1, -1, 8), causal=Causal(1, 2))
+    expected = [11 / 2, 13 / 3, 15 / 3, 17 / 3]
+    assert torch.allclose(seen[0, 0, :, 0], torch.tensor(expected))
+
+
 @pytest.mark.parametrize("dtype", FUSED_FROM)
 def test_short_texts_take_plain_products_and_long_ones_the_fused_kernel(
     dtype: torch.dtype,
@@ -71,7 +104,7 @@ def test_dropout_acts_at_every_length() -> None:
 def test_a_cpu_never_loads_the_attention_of_gpus() -> None:
     code = (
         "import sys, torch\n"
-        "from tailorbird.modeling.encoder import attend\n"
+        "from tailorbird.modeling.attention import attend\n"
         "from tailorbird.modeling.packing import pack\n"
         "attend(torch.randn(3, 12), pack([[1, 1], [1]]), n_heads=1)\n"
         "print('torch.nn.attention.varlen' in sys.modules)\n"
@@ -106,3 +139,18 @@ def test_varlen_on_a_gpu_equals_padded_attention_with_its_gradient() -> None:
     assert exact.grad is not None
     assert (found.float().cpu() - expected).norm() / expected.norm() < 0.02
     assert (half.grad.float().cpu() - exact.grad).norm() / exact.grad.norm() < 0.02
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("window", [0, 16])
+def test_varlen_on_a_gpu_looks_back_as_padded_attention_does(window: int) -> None:
+    lengths, causal = [300, 1, 17, 64], Causal(2, window)
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(sum(lengths), (6 + 2 * 2) * 32, generator=generator) * 0.5
+    batch = pack([[1] * length for length in lengths])
+    expected = attend(qkv, batch, n_heads=6, causal=causal)
+    half = qkv.to("cuda", torch.bfloat16)
+    assert has_varlen(half, n_heads=6, causal=causal)
+    found = varlen(half, batch.to("cuda"), n_heads=6, causal=causal).float().cpu()
+    assert (found - expected).norm() / expected.norm() < 0.02

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tailorbird.config import ModelSettings, TuningSettings
-from tailorbird.errors import CheckpointError, DivergedError
+from tailorbird.errors import CheckpointError, DivergedError, TuningError
 from tailorbird.modeling import TextModel, build_model
 from tailorbird.records import Example, StepReport
 from tailorbird.testing import write_tiny_backbone
@@ -142,7 +142,7 @@ def test_a_loss_that_is_not_a_number_stops_with_the_rows_named(tiny: Path) -> No
     train, validation = (encode_examples(model, rows) for rows in (TRAIN, VALIDATION))
     with torch.no_grad():
         model.head.linear.bias.fill_(float("nan"))
-    with pytest.raises(DivergedError, match=r"loss became nan at step 1 \(rows \["):
+    with pytest.raises(DivergedError, match=r"loss became nan at step 1 \(rows hi 0, hi"):
         next(tune(run, train, validation))
 
 
@@ -215,3 +215,12 @@ def test_nothing_is_cached_where_nothing_is_frozen(tiny: Path) -> None:
     model = _model(tiny)
     run = TuningRun(model, _plan(model))
     assert run.with_trunk(encode_examples(model, TRAIN)).tokens.states is None
+
+
+@pytest.mark.parametrize("empty", ["train", "validate"])
+def test_a_run_without_rows_is_refused(tiny: Path, empty: str) -> None:
+    model = _model(tiny)
+    rows = encode_examples(model, TRAIN)
+    parts = {"train": rows, "validate": rows} | {empty: rows.subset([])}
+    with pytest.raises(TuningError, match=f"no row to {empty} on"):
+        next(tune(TuningRun(model, _plan(model)), *parts.values()))

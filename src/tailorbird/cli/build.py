@@ -31,6 +31,7 @@ def build(
     split: options.SplitBy = "",
     backbone: options.Backbone = "",
     method: options.Method = "",
+    freeze: options.Freeze = "",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest run (or --run NAME).")
     ] = False,
@@ -61,6 +62,7 @@ def build(
             split_by=split,
             model_backbone=backbone,
             method_name=method,
+            model_freeze_layers=freeze,
         ),
     )
     with api.open_workspace(workspace) as space, stop_on_interrupt(display) as stop:

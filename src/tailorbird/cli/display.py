@@ -52,10 +52,10 @@ class Display:
             previous = self._loss or report.loss
             self._loss = 0.9 * previous + 0.1 * report.loss
         if report.event == "validation":
-            self._metrics = f"  accuracy {report.metrics['accuracy']:.3f}"
+            shown = [f"{name.replace('_', ' ')} {v:.3f}" for name, v in report.metrics.items()]
+            self._metrics = f"  {shown[0]}"
             self.say(
-                f"epoch {report.epoch:.1f}: validation loss {report.loss:.3f}, accuracy "
-                f"{report.metrics['accuracy']:.3f}, macro-F1 {report.metrics['macro_f1']:.3f}"
+                f"epoch {report.epoch:.1f}: validation loss {report.loss:.3f}, {', '.join(shown)}"
                 + (f" ({report.note})" if report.note else "")
             )
         elif report.note:

@@ -67,6 +67,13 @@ Method = Annotated[
         "--method", help="full, head, bitfit, lora, adalora, bottleneck, prefix or prompt."
     ),
 ]
+Freeze = Annotated[
+    str,
+    typer.Option(
+        "--freeze",
+        help="Lowest layers left as pretrained: a number; default; auto: as many as cost no score.",
+    ),
+]
 
 
 def overrides(set_: list[str] | None, **shortcuts: str) -> list[str]:

@@ -95,6 +95,7 @@ def tune(
     set_: options.Overrides = None,
     backbone: options.Backbone = "",
     method: options.Method = "",
+    freeze: options.Freeze = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     checkpoint_every: Annotated[
         float, typer.Option(help="Seconds between checkpoints.", min=0.0)
@@ -108,7 +109,9 @@ def tune(
     """Tune a pretrained model on the run's training examples."""
     from tailorbird import api, runs
 
-    given = options.overrides(set_, model_backbone=backbone, method_name=method)
+    given = options.overrides(
+        set_, model_backbone=backbone, method_name=method, model_freeze_layers=freeze
+    )
     with _stage(workspace, run, given, as_json) as at, stop_on_interrupt(at.display) as stop:
         if find_rate:
             _find_rate(at, as_json, workspace)

@@ -157,7 +157,7 @@ def usual_name(field: str, columns: Iterable[str]) -> str:
     >>> usual_name("label", ["cat", "label", "review"])
     'label'
     """
-    by_name = {_plain(column): column for column in reversed(list(columns))}
+    by_name = {plain_name(column): column for column in reversed(list(columns))}
     for names in NAMES[field]:
         for name in names:
             if name in by_name:
@@ -170,30 +170,40 @@ def _named(wanted: str, field: str, columns: list[str], name: str) -> str:
         return wanted
     near = difflib.get_close_matches(wanted, columns, n=1)
     cure = f"did you mean --{field} {near[0]!r}?" if near else f"name one of them with --{field}"
-    raise DataError(f"has no column {wanted!r}; it has {_listed(columns)}", where=name, cure=cure)
+    raise DataError(f"has no column {wanted!r}; it has {listed(columns)}", where=name, cure=cure)
 
 
 def _guess(field: str, columns: list[str], name: str) -> str:
     for names in NAMES[field]:
-        matches = [column for column in columns if _plain(column) in names]
+        matches = [column for column in columns if plain_name(column) in names]
         if len(matches) > 1 and field in ("text", "label"):
             both = " and ".join(map(repr, matches))
             meaning = "the person's words" if field == "text" else "the label"
             raise DataError(
                 f"columns {both} could each hold {meaning}",
                 where=name,
-                cure=f"choose with --{field} {matches[0]!r} (found: {_listed(columns)})",
+                cure=f"choose with --{field} {matches[0]!r} (found: {listed(columns)})",
             )
         if matches:
-            return min(matches, key=lambda column: names.index(_plain(column)))
+            return min(matches, key=lambda column: names.index(plain_name(column)))
     return ""
 
 
-def _plain(column: str) -> str:
+def plain_name(column: str) -> str:
+    """A column's name without case and spaces, as `NAMES` has it.
+
+    >>> plain_name("User ID")
+    'user_id'
+    """
     return re.sub(r"[\s\-.]+", "_", column.strip()).casefold()
 
 
-def _listed(columns: list[str]) -> str:
+def listed(columns: list[str]) -> str:
+    """The names of columns for a message, the first twenty of them.
+
+    >>> listed(["a", "b"])
+    "'a', 'b'"
+    """
     more = f" and {len(columns) - 20} more" if len(columns) > 20 else ""
     return ", ".join(map(repr, columns[:20])) + more if columns else "no columns"
 
@@ -206,7 +216,7 @@ def _no_text(columns: list[str], name: str, rows: Sequence[Mapping[str, Any]]) -
             '"messages": [{"role": "user", "content": "…"}, …]'
         )
     return DataError(
-        f"no column looks like the person's words; it has {_listed(columns)}",
+        f"no column looks like the person's words; it has {listed(columns)}",
         where=name,
         cure=cure,
     )
@@ -230,7 +240,7 @@ def _drop_misguesses(
             continue
         values = [value for row in rows if not is_missing(value := row.get(column))]
         if check is None:
-            scale = scale_of(values, is_rating=_plain(column) in _RATING_NAMES)
+            scale = scale_of(values, is_rating=plain_name(column) in _RATING_NAMES)
             fits = scale is not None
         else:
             n_good = sum(_accepts(check, value) for value in values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
@@ -79,12 +79,7 @@ def read_conversation(
     Messages of tools are not part of what was said. RowError names the message that is wrong.
     """
     key = messages_key(row)
-    messages = row[key]
-    if not isinstance(messages, list):
-        raise RowError(f"{key} is {kind_of(messages)}, not a list", cure=f'write "{key}": [{{…}}]')
-    if not messages:
-        raise RowError(f"{key} is empty", cure="leave the row out or give it its messages")
-    turns = _turns(messages, key, roles)
+    turns = _turns(row[key], key, roles)
     if not turns:
         raise RowError("no message is from the user", cure="map foreign roles with --roles")
     common = columns.common(row, split)
@@ -106,9 +101,18 @@ def read_conversation(
     ]
 
 
-def _turns(messages: list[Any], key: str, roles: Mapping[str, Role]) -> list[_Turn]:
-    turns: list[_Turn] = []
-    said: list[Message] = []
+def read_messages(
+    messages: Any, key: str, roles: Mapping[str, Role]
+) -> Iterator[tuple[Mapping[str, Any], Message, str]]:
+    """Each message that says something, as it lies there, as ours, and what to call it.
+
+    Messages of tools, and of an assistant that only called one, are passed over. RowError names
+    the message that is wrong.
+    """
+    if not isinstance(messages, list):
+        raise RowError(f"{key} is {kind_of(messages)}, not a list", cure=f'write "{key}": [{{…}}]')
+    if not messages:
+        raise RowError(f"{key} is empty", cure="leave the row out or give it its messages")
     for index, message in enumerate(messages):
         what = f"{key}[{index}]"
         if not isinstance(message, dict):
@@ -120,23 +124,29 @@ def _turns(messages: list[Any], key: str, roles: Mapping[str, Role]) -> list[_Tu
         if role is None:
             continue
         content = _content(message, what, role)
-        if content is None:
-            continue
-        if role == "user":
+        if content is not None:
+            yield message, Message(role, content), what
+
+
+def _turns(messages: Any, key: str, roles: Mapping[str, Role]) -> list[_Turn]:
+    turns: list[_Turn] = []
+    said: list[Message] = []
+    for raw, message, what in read_messages(messages, key, roles):
+        if message.role == "user":
             turns.append(
                 _Turn(
-                    content,
+                    message.content,
                     tuple(said),
-                    label=_own(message, "label", what),
-                    time=time_value(_field(message, "time"), f"{what}.time"),
-                    feedback=_feedback(message, what),
+                    label=_own(raw, "label", what),
+                    time=time_value(_field(raw, "time"), f"{what}.time"),
+                    feedback=_feedback(raw, what),
                 )
             )
-        elif role == "assistant" and turns:
-            turns[-1].replies.append(content)
+        elif message.role == "assistant" and turns:
+            turns[-1].replies.append(message.content)
             if turns[-1].feedback is None:
-                turns[-1].feedback = _feedback(message, what)
-        said.append(Message(role, content))
+                turns[-1].feedback = _feedback(raw, what)
+        said.append(message)
     return turns
 
 

@@ -22,7 +22,8 @@ SAMPLE_BYTES = 1_000_000
 """How much of a file is looked at to find its encoding."""
 
 _SPLIT_FILE = re.compile(
-    r"(?P<split>train|training|valid|validation|val|dev|test)(?:-\d+-of-\d+)?", re.IGNORECASE
+    r"(?:.*[\d_-])?(?P<split>train|training|valid|validation|val|dev|test)(?:-\d+-of-\d+)?",
+    re.IGNORECASE,
 )
 _SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train",
@@ -177,6 +178,8 @@ def list_folder(folder: Path, suffixes: Iterable[str], note: Note) -> list[LogFi
     known = set(suffixes)
     inside = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     logs = [path for path in inside if suffix_of(path) in known]
+    # A plain text beside data is a licence or a note.
+    logs = [path for path in logs if suffix_of(path) != ".txt"] or logs
     if not logs:
         found = ", ".join(path.name for path in inside[:8]) or "no file"
         below = sorted(
@@ -203,8 +206,11 @@ def list_folder(folder: Path, suffixes: Iterable[str], note: Note) -> list[LogFi
 
 
 def _split_of(path: Path) -> SplitName | None:
-    match = _SPLIT_FILE.fullmatch(path.name.split(".")[0])
-    return _SPLIT_NAMES[match["split"].lower()] if match else None
+    """The split that a part of the name ends with: ``train.csv``, ``a.dev.conll``, ``b17train``."""
+    for part in path.name.split("."):
+        if match := _SPLIT_FILE.fullmatch(part):
+            return _SPLIT_NAMES[match["split"].lower()]
+    return None
 
 
 def _check_one_file_per_split(splits: dict[Path, SplitName], folder: Path) -> None:

@@ -13,11 +13,11 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from tailorbird.config import ReadingSettings
 from tailorbird.data.columns import Columns, find_columns
@@ -33,6 +33,17 @@ from tailorbird.text import shorten
 
 _DEFAULTS = ReadingSettings()
 
+Record = TypeVar("Record")
+
+Interpret = Callable[[Row], Sequence[Record]]
+"""What a row gives; RowError where it cannot be used."""
+
+Interpreter = Callable[[Table, Sequence[Row], Note], Interpret[Record]]
+"""Looks at the first rows of a table and says how each of its rows is read."""
+
+Formats = Mapping[str, Callable[[LogFile, Note], Iterator[Row]]]
+"""Suffix → reader."""
+
 N_PEEKED_ROWS = 200
 """Good rows looked at before the columns are chosen."""
 N_ROWS_BEFORE_STOP = 1_000
@@ -44,7 +55,7 @@ def read(
     settings: ReadingSettings = _DEFAULTS,
     *,
     on_reject: Callable[[Reject], None] | None = None,
-) -> Reading:
+) -> Reading[Interaction]:
     """Open a file, a folder of files, or a database URL; nothing is read until it is iterated.
 
     JSONL of messages or of columns, a JSON array, CSV/TSV, Parquet, NumPy strings and Rasa NLU
@@ -52,35 +63,50 @@ def read(
     to *on_reject*. Raises DataError where the source does not exist or is of no known kind.
     """
     parse_roles(settings.roles)  # a wrong mapping is found before a large file is opened
+    notes: list[str] = []
+    tables = open_tables(source, settings, note=notes.append)
+    interpreter = partial(_Interpreter, settings=settings)
+    return Reading(tables, settings, interpreter, on_reject=on_reject, decisions=notes)
+
+
+def open_tables(
+    source: str | Path,
+    settings: ReadingSettings,
+    *,
+    formats: Formats = FORMATS,
+    note: Note,
+) -> list[Table]:
+    """The files or the database table of *source*, each with its rows; nothing is read yet.
+
+    Raises DataError where the source does not exist or is of none of the *formats*.
+    """
     text = str(source)
     if is_database_url(text):
-        return Reading([sql_table(text, settings.table)], settings, on_reject)
+        return [sql_table(text, settings.table)]
     if not text.strip():
         raise DataError("no logs are named", cure="give a file, a folder or a database URL")
-    notes: list[str] = []
     try:
         path = Path(source).expanduser()
         path.stat()  # where there is nothing, the system says why
         files = [LogFile(path, path.name)]
         if path.is_dir():
-            files = list_folder(path, FORMATS, notes.append)
-        tables = [_table(file, settings) for file in files]
+            files = list_folder(path, formats, note)
+        return [_table(file, settings, formats) for file in files]
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise _unreadable(error, shorten(text)) from error
-    return Reading(tables, settings, on_reject, decisions=notes)
 
 
-def _table(file: LogFile, settings: ReadingSettings) -> Table:
-    check_kind(file, FORMATS)
+def _table(file: LogFile, settings: ReadingSettings, formats: Formats) -> Table:
+    check_kind(file, formats)
     opened = LogFile(file.path, file.name, file.split, settings.encoding)
-    return Table(file.name, partial(_rows, opened), file.split)
+    return Table(file.name, partial(_rows, opened, formats), file.split)
 
 
-def _rows(file: LogFile, note: Note) -> Iterator[Row]:
+def _rows(file: LogFile, formats: Formats, note: Note) -> Iterator[Row]:
     try:
-        yield from FORMATS[file.suffix](file, note)
+        yield from formats[file.suffix](file, note)
     except (OSError, EOFError) as error:
         raise _unreadable(error, file.name) from error
     except UnicodeDecodeError as error:
@@ -102,19 +128,20 @@ def _unreadable(error: Exception, where: str) -> DataError:
     return DataError(f"cannot be read ({reason})", where=where, cure=cure)
 
 
-class Reading:
-    """A stream of interactions that counts what it reads; it is iterated once.
+class Reading(Generic[Record]):
+    """A stream of records that counts what it reads; it is iterated once.
 
-    Every row is either read or rejected: ``n_rows == n_read + n_rejected``. A conversation is one
-    row and gives as many interactions as the person has turns.
+    Every row is either read or rejected: ``n_rows == n_read + n_rejected``. A row may give several
+    records: a conversation gives as many interactions as the person has turns.
     """
 
     def __init__(
         self,
         tables: Sequence[Table],
         settings: ReadingSettings,
-        on_reject: Callable[[Reject], None] | None = None,
+        interpreter: Interpreter[Record],
         *,
+        on_reject: Callable[[Reject], None] | None = None,
         decisions: Iterable[str] = (),
     ) -> None:
         self.decisions: list[str] = list(decisions)
@@ -122,20 +149,21 @@ class Reading:
         self.n_rows = 0
         self.n_read = 0
         self.n_rejected = 0
-        self.n_interactions = 0
+        self.n_records = 0
         self._tables = tables
         self._settings = settings
+        self._interpreter = interpreter
         self._on_reject = on_reject
         self._first_reject: Reject | None = None
         self._is_started = False
 
-    def __iter__(self) -> Iterator[Interaction]:
+    def __iter__(self) -> Iterator[Record]:
         if self._is_started:
             raise RuntimeError("a Reading is a stream: iterate it once, or call read() again")
         self._is_started = True
-        return self._interactions()
+        return self._records()
 
-    def _interactions(self) -> Iterator[Interaction]:
+    def _records(self) -> Iterator[Record]:
         for table in self._tables:
             yield from self._read_table(table)
         if self.n_rows == 0:
@@ -143,11 +171,11 @@ class Reading:
             raise DataError("holds no rows", where=names, cure="check that it is the right source")
         self._check_share()
 
-    def _read_table(self, table: Table) -> Iterator[Interaction]:
+    def _read_table(self, table: Table) -> Iterator[Record]:
         note = partial(self._note, table)
         with closing(cast(Any, table.rows(note))) as rows:
             peeked = _peek(rows)
-            interpret = _Interpreter(table, peeked, self._settings, note)
+            interpret = self._interpreter(table, peeked, note)
             for row in itertools.chain(peeked, rows):
                 self.n_rows += 1
                 try:
@@ -156,7 +184,7 @@ class Reading:
                     self._reject(reject(table.name, row, error))
                 else:
                     self.n_read += 1
-                    self.n_interactions += len(found)
+                    self.n_records += len(found)
                     yield from found
 
     def _note(self, table: Table, sentence: str) -> None:
@@ -200,7 +228,7 @@ class _Interpreter:
     """Turns the rows of one table into interactions, by the columns its first rows have."""
 
     def __init__(
-        self, table: Table, peeked: Sequence[Row], settings: ReadingSettings, note: Note
+        self, table: Table, peeked: Sequence[Row], note: Note, *, settings: ReadingSettings
     ) -> None:
         self._table = table
         self._roles = parse_roles(settings.roles)

@@ -77,6 +77,15 @@ def reject(file: str, row: Row, error: RowError) -> Reject:
     return Reject(file, row.line, cause, error.cure, shown)
 
 
+def column_name(number: int) -> str:
+    """What a column is called that has no name of its own, counted from 1.
+
+    >>> column_name(2)
+    'column 2'
+    """
+    return f"column {number}"
+
+
 def checked_text(text: str, what: str) -> str:
     """*text* itself, or RowError where it holds what no text file can: NUL, half characters.
 

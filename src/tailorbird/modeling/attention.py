@@ -3,10 +3,15 @@
 They give the same states and differ in time and memory only. `mix` chooses between the first two
 by length, from the table in ``docs/ideas/engine.md``; `has_varlen` says where the third can run.
 
-Shape letters: T tokens, D width, B texts, L longest text, H heads.
+Shape letters: T tokens, D width, B texts, L longest text, K keys, H heads, G heads of keys and
+values (H in an encoder; fewer in many decoders), E width of one head.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,61 +23,185 @@ FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 """The L from which the fused kernel, forward and backward, is the faster one on a CPU."""
 
 
+@dataclass(frozen=True, slots=True)
+class Causal:
+    """How a decoder looks: each token at itself and at the earlier ones of its own text."""
+
+    n_kv_heads: int
+    """G; H / G heads of queries share one of keys and values (Ainslie et al. 2023, section 2)."""
+    window: int = 0
+    """How many tokens each sees, itself included; 0: all from the first."""
+
+
+def attend(
+    qkv: Tensor,
+    batch: PackedBatch,
+    *,
+    n_heads: int,
+    dropout: float = 0.0,
+    prefix: Tensor | None = None,
+    causal: Causal | None = None,
+) -> Tensor:
+    """Dot-product attention within each text of a packed batch.
+
+    Args:
+        qkv: (T, (H + 2 G) E) queries, divided by the root of a head's width, keys and values.
+        batch: which token belongs to which text.
+        n_heads: H.
+        dropout: probability of dropping an attention weight.
+        prefix: (2, P, G E) keys and values that every token of every text sees before its own.
+        causal: how tokens look back; None: each sees the whole text, and G is H.
+
+    Returns: (T, H E).
+
+    Source: Vaswani et al. 2017, section 3.2.1.
+    """
+    if prefix is None and has_varlen(qkv, n_heads=n_heads, dropout=dropout, causal=causal):
+        return varlen(qkv, batch, n_heads=n_heads, causal=causal)
+    n_texts, longest = batch.n_texts, batch.max_length
+    slots = None if batch.is_rectangular else batch.slots
+    padded = qkv if slots is None else _pad(qkv, slots, n_texts * longest)
+    heads = padded.view(n_texts, longest, *_heads(qkv, n_heads, causal))  # (B, L, H + 2 G, E)
+    n_kv_heads = n_heads if causal is None else causal.n_kv_heads
+    q, k, v = (
+        part.transpose(1, 2).contiguous()  # (B, H or G, L, E)
+        for part in heads.split([n_heads, n_kv_heads, n_kv_heads], 2)
+    )
+    is_padding = None
+    if slots is not None and causal is None:  # padding comes last: looking back, none sees it
+        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]  # (B, L)
+    if prefix is not None:
+        k, v = after_prefix(prefix, k, v)
+        if is_padding is not None:
+            is_padding = F.pad(is_padding, (prefix.shape[1], 0))
+    mixed = mix(q, k, v, is_padding, dropout, causal).transpose(1, 2)
+    mixed = mixed.reshape(n_texts * longest, -1)
+    return mixed if slots is None else unpad(mixed, slots)
+
+
+def after_prefix(prefix: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """*k* and *v* (B, G, K, E) of each text after those of the *prefix* (2, P, G E)."""
+    n_texts, n_kv_heads, _, width = k.shape
+    rows = prefix.to(k.dtype).view(2, 1, -1, n_kv_heads, width).transpose(2, 3)
+    before = rows.expand(-1, n_texts, -1, -1, -1)  # (2, B, G, P, E)
+    return torch.cat([before[0], k], 2), torch.cat([before[1], v], 2)
+
+
 def mix(
-    q: Tensor, k: Tensor, v: Tensor, is_padding: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    is_padding: Tensor | None = None,
+    dropout: float = 0.0,
+    causal: Causal | None = None,
 ) -> Tensor:
     """``softmax(q kᵀ) v`` of padded texts, by the way that is faster for their length.
 
     Args:
-        q: (B, H, L, D/H) queries, already divided by the root of D/H.
-        k: (B, H, K, D/H) keys; K is L, or more where something is put before the texts.
-        v: (B, H, K, D/H) values.
+        q: (B, H, L, E) queries, already divided by the root of E.
+        k: (B, G, K, E) keys; K is L, or more where something is put before the texts.
+        v: (B, G, K, E) values.
         is_padding: (B, K) True where there is no key; None where all are keys.
         dropout: probability of dropping an attention weight.
+        causal: how tokens look back; all see what is put before the texts. None: both ways.
 
-    Returns: (B, H, L, D/H).
+    Returns: (B, H, L, E).
 
     >>> q = k = torch.zeros(1, 1, 2, 4)
     >>> v = torch.tensor([[[[1.0], [3.0]]]])
     >>> mix(q, k, v).flatten().tolist(), mix(q, k, v, torch.tensor([[False, True]])).tolist()
     ([2.0, 2.0], [[[[1.0], [1.0]]]])
+    >>> mix(q, k, v, causal=Causal(n_kv_heads=1)).flatten().tolist()
+    [1.0, 2.0]
     """
     # The CPU's fused kernel knows no dropout: with it, torch would take plain products anyway.
     is_long = dropout == 0 and k.shape[2] >= FUSED_FROM.get(q.dtype, 512)
     way = fused if q.is_cuda or is_long else plain
-    return way(q, k, v, is_padding, dropout)
+    return way(q, k, v, is_padding, dropout, causal)
 
 
 def plain(
-    q: Tensor, k: Tensor, v: Tensor, is_padding: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    is_padding: Tensor | None = None,
+    dropout: float = 0.0,
+    causal: Causal | None = None,
 ) -> Tensor:
     """`mix` by two batched products, with all (B, H, L, K) weights in memory.
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    scores = q @ k.transpose(-1, -2)  # (B, H, L, K)
-    if is_padding is not None:
-        scores = scores.masked_fill(is_padding[:, None, None, :], float("-inf"))
-    return F.dropout(scores.softmax(-1), dropout) @ v
+    n_texts, n_heads, longest, _ = q.shape
+    n_kv_heads, n_keys = k.shape[1:3]
+    shared = (n_texts, n_kv_heads, -1)  # heads that share keys: one product, nothing repeated
+    scores = q.reshape(*shared, q.shape[-1]) @ k.transpose(-1, -2)
+    scores = scores.view(n_texts, n_heads, longest, n_keys)
+    hidden = _hidden(q, k, is_padding, causal)
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, float("-inf"))
+    weights = F.dropout(scores.softmax(-1), dropout)
+    return (weights.view(*shared, n_keys) @ v).view(n_texts, n_heads, longest, v.shape[-1])
 
 
 def fused(
-    q: Tensor, k: Tensor, v: Tensor, is_padding: Tensor | None = None, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    is_padding: Tensor | None = None,
+    dropout: float = 0.0,
+    causal: Causal | None = None,
 ) -> Tensor:
     """`mix` block by block, the weights never in memory as a whole.
 
     Source: Dao et al. 2022 (FlashAttention), section 3.1.
     """
-    is_key = None if is_padding is None else ~is_padding[:, None, None, :]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=is_key, dropout_p=dropout, scale=1.0)
+    longest, n_keys = q.shape[2], k.shape[2]
+    # The kernel's own causal mask needs no memory, but knows no window and nothing before texts.
+    is_simple = causal is not None and is_padding is None and longest == n_keys
+    is_simple = is_simple and not 0 < (causal.window if causal else 0) < longest
+    hidden = None if is_simple else _hidden(q, k, is_padding, causal)
+    return F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=None if hidden is None else ~hidden,
+        dropout_p=dropout,
+        is_causal=is_simple,
+        scale=1.0,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
 
 
-def has_varlen(qkv: Tensor, *, n_heads: int, dropout: float = 0.0) -> bool:
+def _hidden(
+    q: Tensor, k: Tensor, is_padding: Tensor | None, causal: Causal | None
+) -> Tensor | None:
+    """(B or 1, 1, L or 1, K) True where a query must not see a key; None: each sees all."""
+    hidden = None if is_padding is None else is_padding[:, None, None, :]
+    if causal is None:
+        return hidden
+    queries = torch.arange(q.shape[2], device=q.device)[:, None]
+    keys = torch.arange(k.shape[2], device=q.device) - (k.shape[2] - q.shape[2])  # < 0: before
+    unseen = keys > queries  # (L, K)
+    if causal.window:
+        unseen |= (keys >= 0) & (keys <= queries - causal.window)
+    return unseen[None, None] if hidden is None else hidden | unseen
+
+
+def _heads(qkv: Tensor, n_heads: int, causal: Causal | None) -> tuple[int, int]:
+    """(H + 2 G, E)."""
+    n_all = n_heads + 2 * (n_heads if causal is None else causal.n_kv_heads)
+    return n_all, qkv.shape[1] // n_all
+
+
+def has_varlen(
+    qkv: Tensor, *, n_heads: int, dropout: float = 0.0, causal: Causal | None = None
+) -> bool:
     """Whether `varlen` can run: half precision, no dropout, heads of a width its kernel takes.
 
     The kernel is FlashAttention 2: Ampere or newer, heads of 8, 16, … 256.
     """
-    head_width = qkv.shape[1] // 3 // n_heads
+    _, head_width = _heads(qkv, n_heads, causal)
     return (
         qkv.is_cuda
         and qkv.dtype in (torch.float16, torch.bfloat16)
@@ -83,15 +212,65 @@ def has_varlen(qkv: Tensor, *, n_heads: int, dropout: float = 0.0) -> bool:
     )
 
 
-def varlen(qkv: Tensor, batch: PackedBatch, *, n_heads: int) -> Tensor:
-    """(T, 3 D) → (T, D), attention of a packed batch with no padding anywhere."""
+def varlen(
+    qkv: Tensor, batch: PackedBatch, *, n_heads: int, causal: Causal | None = None
+) -> Tensor:
+    """(T, (H + 2 G) E) → (T, H E), attention of a packed batch with no padding anywhere."""
     from torch.nn.attention.varlen import varlen_attn  # a GPU's way: a CPU never imports it
 
-    n_tokens, width = qkv.shape[0], qkv.shape[1] // 3
-    q, k, v = qkv.view(n_tokens, 3, n_heads, width // n_heads).unbind(1)  # each (T, H, D/H)
+    n_tokens, n_kv_heads = qkv.shape[0], n_heads if causal is None else causal.n_kv_heads
+    heads = qkv.view(n_tokens, *_heads(qkv, n_heads, causal))  # (T, H + 2 G, E)
+    q, k, v = heads.split([n_heads, n_kv_heads, n_kv_heads], 1)
     ends = torch.cumsum(batch.lengths, 0)
     bounds = F.pad(ends, (1, 0)).to(torch.int32)  # (B + 1,)
     longest = batch.max_length
-    mixed = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=1.0)
+    before = -1 if causal is None or not causal.window else causal.window - 1  # -1: all
+    mixed = varlen_attn(
+        q,
+        k,
+        v,
+        bounds,
+        bounds,
+        longest,
+        longest,
+        scale=1.0,
+        window_size=(before, -1 if causal is None else 0),
+        enable_gqa=n_kv_heads != n_heads,
+    )
     assert isinstance(mixed, Tensor)  # a pair only where the weights' sums are asked for
-    return mixed.reshape(n_tokens, width)
+    return mixed.reshape(n_tokens, -1)
+
+
+class _Pad(torch.autograd.Function):
+    """(T, W) → (B * L, W) with zeros between texts; each slot is filled at most once, so the
+    backward pass is a plain gather (autograd's own would add slice by slice)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slots: Tensor, n_slots: int) -> Tensor:
+        ctx.save_for_backward(slots)
+        return x.new_zeros(n_slots, x.shape[1]).index_copy_(0, slots, x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (slots,) = ctx.saved_tensors
+        return grad.index_select(0, slots), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """(B * L, W) → (T, W), the inverse of `_Pad`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        ctx.n_slots = x.shape[0]
+        return x.index_select(0, slots)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (slots,) = ctx.saved_tensors
+        return grad.new_zeros(ctx.n_slots, grad.shape[1]).index_copy_(0, slots, grad), None
+
+
+_pad: Callable[[Tensor, Tensor, int], Tensor] = _Pad.apply
+unpad: Callable[[Tensor, Tensor], Tensor] = _Unpad.apply
+"""Rows at the places (T,) of a longer layout → (T, W)."""

@@ -11,7 +11,6 @@ Shape letters: T tokens, D width, B texts, L longest text, H heads, V vocabulary
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from tailorbird.modeling.attention import has_varlen, mix, varlen
+from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
 
@@ -72,10 +71,16 @@ class EncoderLayer(nn.Module):
         q, k, v = (adapted(x, y, part) for y, part in zip(qkv.chunk(3, 1), parts, strict=True))
         return torch.cat([q * scale, k, v], 1)
 
+    def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
+        """(T, D) → (2, T, D), as `attend` takes them: what a prefix stands beside."""
+        _, keys, values = self.project(x).chunk(3, 1)
+        return torch.stack([keys, values])
+
 
 def linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """``layer(x)`` in the type of *x*; weights stay fp32 and get fp32 gradients."""
-    return adapted(x, F.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype)), layer)
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return adapted(x, F.linear(x, layer.weight.to(x.dtype), bias), layer)
 
 
 def adapted(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
@@ -84,82 +89,7 @@ def adapted(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
     return y if adapter is None else adapter(x, y, layer)
 
 
-def attend(
-    qkv: Tensor,
-    batch: PackedBatch,
-    *,
-    n_heads: int,
-    dropout: float = 0.0,
-    prefix: Tensor | None = None,
-) -> Tensor:
-    """Dot-product attention within each text of a packed batch.
-
-    Args:
-        qkv: (T, 3 D) queries, divided by the root of a head's width, then keys and values.
-        batch: which token belongs to which text.
-        n_heads: H.
-        dropout: probability of dropping an attention weight.
-        prefix: (2, P, D) keys and values that every text sees before its own.
-
-    Returns: (T, D).
-
-    Source: Vaswani et al. 2017, section 3.2.1.
-    """
-    if prefix is None and has_varlen(qkv, n_heads=n_heads, dropout=dropout):
-        return varlen(qkv, batch, n_heads=n_heads)
-    n_texts, longest, width = batch.n_texts, batch.max_length, qkv.shape[1] // 3
-    slots = None if batch.is_rectangular else batch.slots
-    padded = qkv if slots is None else _pad(qkv, slots, n_texts * longest)
-    parts = padded.view(n_texts, longest, 3, n_heads, width // n_heads)
-    q, k, v = parts.permute(2, 0, 3, 1, 4).contiguous()  # each (B, H, L, D/H)
-    is_padding = None
-    if slots is not None:
-        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]  # (B, L)
-    if prefix is not None:
-        rows = prefix.to(k.dtype).view(2, 1, -1, n_heads, k.shape[-1]).transpose(2, 3)
-        before = rows.expand(-1, n_texts, -1, -1, -1)  # (2, B, H, P, D/H)
-        k, v = torch.cat([before[0], k], 2), torch.cat([before[1], v], 2)
-        if is_padding is not None:
-            is_padding = F.pad(is_padding, (prefix.shape[1], 0))
-    mixed = mix(q, k, v, is_padding, dropout).transpose(1, 2).reshape(n_texts * longest, width)
-    return mixed if slots is None else _unpad(mixed, slots)
-
-
-class _Pad(torch.autograd.Function):
-    """(T, W) → (B * L, W) with zeros between texts; each slot is filled at most once, so the
-    backward pass is a plain gather (autograd's own would add slice by slice)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slots: Tensor, n_slots: int) -> Tensor:
-        ctx.save_for_backward(slots)
-        return x.new_zeros(n_slots, x.shape[1]).index_copy_(0, slots, x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (slots,) = ctx.saved_tensors
-        return grad.index_select(0, slots), None, None
-
-
-class _Unpad(torch.autograd.Function):
-    """(B * L, W) → (T, W), the inverse of `_Pad`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:
-        ctx.save_for_backward(slots)
-        ctx.n_slots = x.shape[0]
-        return x.index_select(0, slots)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (slots,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.n_slots, grad.shape[1]).index_copy_(0, slots, grad), None
-
-
-_pad: Callable[[Tensor, Tensor, int], Tensor] = _Pad.apply
-_unpad: Callable[[Tensor, Tensor], Tensor] = _Unpad.apply
-
-
-def _table(n_rows: int, width: int, *, sparse: bool = False) -> nn.Embedding:
+def table(n_rows: int, width: int, *, sparse: bool = False) -> nn.Embedding:
     """A table that waits for pretrained rows.
 
     Drawing random ones on the meta device would import torch's compiler, seconds at every start.
@@ -182,9 +112,9 @@ class PackedEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.sizes = sizes = read_sizes(config)
-        self.words = _table(sizes.n_words, sizes.embedding_width, sparse=True)
-        self.positions = _table(sizes.n_positions, sizes.embedding_width)
-        self.types = _table(sizes.n_types, sizes.embedding_width) if sizes.n_types else None
+        self.words = table(sizes.n_words, sizes.embedding_width, sparse=True)
+        self.positions = table(sizes.n_positions, sizes.embedding_width)
+        self.types = table(sizes.n_types, sizes.embedding_width) if sizes.n_types else None
         self.norm = nn.LayerNorm(sizes.embedding_width, sizes.eps)
         is_narrow = sizes.embedding_width != sizes.width
         self.widen = nn.Linear(sizes.embedding_width, sizes.width) if is_narrow else None
@@ -243,7 +173,7 @@ class PackedEncoder(nn.Module):
         for layer in self.layers[self.n_frozen :]:
             run = partial(checkpoint, layer, use_reentrant=False) if self.recompute else layer
             x = run(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
-        return x if own is None else _unpad(x, own)
+        return x if own is None else unpad(x, own)
 
     def trunk(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D), the embeddings and what the frozen layers make of them."""

@@ -1,12 +1,14 @@
 """From token states to what a task wants: logits, numbers, vectors.
 
-Shape letters: T tokens, D width, B texts, C classes, U units (texts or picked tokens).
+Shape letters: T tokens, D width, B texts, C classes, U units (texts or picked tokens),
+V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +47,7 @@ class HeadSpec:
 
     task: str = "single_label"
     name: str = "linear"
-    """A key of `HEADS`."""
+    """A key of `HEADS`, or `LANGUAGE`."""
     n_outputs: int = 0
     """0: one a label."""
     pooling: str = ""
@@ -162,6 +164,66 @@ class EmbeddingHead(nn.Module):
         """(B, D) → (B, D), each of length 1."""
         return F.normalize(pooled, dim=-1)
 
+
+class LanguageHead(nn.Module):
+    """``logits = z Wᵀ + b`` of the next word, for states z of a decoder.
+
+    W is the decoder's own word table (tied), or a matrix of this head. A tied table stays a
+    parameter of the decoder alone: it is tuned or frozen with it, and is saved once. Where the
+    logits are bounded, they are ``cap · tanh(logits / cap)``.
+
+    It computes what it is given: hand it the states before the words that count, not all of them;
+    with 150,000 words the logits are the largest tensor of a step.
+
+    Args:
+        backbone: whose states it reads and whose words it names.
+        weight: (V, D); None ties the head to the backbone's table.
+        bias: (V,), where there is one.
+        soft_cap: bound of the logits; 0: none.
+
+    Sources: Press & Wolf 2017 (tied tables), section 3; Gemma team 2024 (Gemma 2), section 2.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        weight: Tensor | None = None,
+        *,
+        bias: Tensor | None = None,
+        soft_cap: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self._backbone = (backbone,)  # in a tuple, so that it is no part of this module
+        self.matrix = None if weight is None else nn.Parameter(weight)
+        self.bias = None if bias is None else nn.Parameter(bias)
+        self.soft_cap = soft_cap
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether it shares the backbone's word table."""
+        return self.matrix is None
+
+    @property
+    def weight(self) -> Tensor:
+        """(V, D) the table that is in use."""
+        table: Tensor = self._backbone[0].words.weight
+        return table if self.matrix is None else self.matrix
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""
+        dtype = self._backbone[0].compute_dtype
+        bias = None if self.bias is None else self.bias.to(dtype)
+        logits = F.linear(states.to(dtype), self.weight.to(dtype), bias).float()
+        return self.soft_cap * torch.tanh(logits / self.soft_cap) if self.soft_cap else logits
+
+    def hub_tensors(self) -> dict[str, Tensor]:
+        """What it adds to a hub checkpoint of the backbone, by the names there."""
+        named = {"lm_head.weight": self.matrix, "lm_head.bias": self.bias}
+        return {name: tensor.detach() for name, tensor in named.items() if tensor is not None}
+
+
+LANGUAGE = "language"
+"""The name of `LanguageHead` in ``model.json``: it is loaded with its backbone, never made anew."""
 
 HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {
     "linear": LinearHead,

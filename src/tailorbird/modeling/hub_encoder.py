@@ -66,16 +66,24 @@ class HubEncoder(nn.Module):
     def forward(self, batch: PackedBatch) -> Tensor:
         """T tokens → (T, D) states."""
         pad_id = self.config.get("pad_token_id") or 0
-        ids = torch.full((batch.n_texts, batch.max_length), pad_id, device=batch.rows.device)
-        ids[batch.rows, batch.positions] = batch.token_ids
-        mask = torch.zeros_like(ids)
-        mask[batch.rows, batch.positions] = 1
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if batch.types is not None and int(self.config.get("type_vocab_size") or 0) > 1:
-            inputs["token_type_ids"] = torch.zeros_like(ids)
-            inputs["token_type_ids"][batch.rows, batch.positions] = batch.types
-        states = self.model(**inputs).last_hidden_state  # (B, L, D)
-        return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
+        has_types = int(self.config.get("type_vocab_size") or 0) > 1
+        types = batch.types if has_types else None
+        return padded_states(self.model, batch, pad_id=pad_id, types=types)
+
+
+def padded_states(
+    model: Any, batch: PackedBatch, *, pad_id: int, types: Tensor | None = None, **options: Any
+) -> Tensor:
+    """(T, D) last states of a transformers *model*, the batch being padded for it alone."""
+    ids = torch.full((batch.n_texts, batch.max_length), pad_id, device=batch.rows.device)
+    ids[batch.rows, batch.positions] = batch.token_ids
+    mask = torch.zeros_like(ids)
+    mask[batch.rows, batch.positions] = 1
+    if types is not None:
+        options["token_type_ids"] = torch.zeros_like(ids)
+        options["token_type_ids"][batch.rows, batch.positions] = types
+    states = model(input_ids=ids, attention_mask=mask, **options).last_hidden_state  # (B, L, D)
+    return states[batch.rows, batch.positions]  # type: ignore[no-any-return]
 
 
 def load_hub_encoder(folder: Path, *, why: str) -> HubEncoder:
@@ -85,8 +93,18 @@ def load_hub_encoder(folder: Path, *, why: str) -> HubEncoder:
     """
     from transformers import AutoModel
 
+    cure = "use a BERT, RoBERTa, XLM-RoBERTa, DistilBERT or ELECTRA, or minilm or e5"
+    return HubEncoder(load_whole(AutoModel, folder, cure=cure), why=why)
+
+
+def load_whole(kind: Any, folder: Path, *, cure: str) -> Any:
+    """A model by *kind*, one of transformers' Auto classes, in fp32.
+
+    Raises WeightsError where transformers cannot load it (*cure* says what to use instead), or
+    would load it in part.
+    """
     try:
-        model, loading = AutoModel.from_pretrained(
+        model, loading = kind.from_pretrained(
             folder,
             local_files_only=True,
             use_safetensors=True,
@@ -96,9 +114,9 @@ def load_hub_encoder(folder: Path, *, why: str) -> HubEncoder:
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
         cause = str(error).strip().splitlines()
         raise WeightsError(
-            f"cannot be loaded by AutoModel ({cause[0] if cause else type(error).__name__})",
+            f"cannot be loaded by {kind.__name__} ({cause[0] if cause else type(error).__name__})",
             where=str(folder),
-            cure="use a BERT, RoBERTa, XLM-RoBERTa, DistilBERT or ELECTRA, or minilm or e5",
+            cure=cure,
         ) from error
     random = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
     unread = sorted(name for name in loading["unexpected_keys"] if _IN_A_LAYER.search(name))
@@ -106,8 +124,8 @@ def load_hub_encoder(folder: Path, *, why: str) -> HubEncoder:
         raise WeightsError(
             f"has no tensor {random[0]}, which would be random"
             if random
-            else f"has {unread[0]}, which AutoModel does not read: its states would be wrong",
+            else f"has {unread[0]}, which {kind.__name__} does not read: its states would be wrong",
             where=str(folder),
             cure="the model needs code of its own, or another version of transformers",
         )
-    return HubEncoder(model, why=why)
+    return model

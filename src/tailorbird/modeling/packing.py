@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tailorbird.modeling.states import States
+
 
 @dataclass(frozen=True, slots=True)
 class PackedBatch:
@@ -83,7 +85,7 @@ class TokenizedTexts:
 
     flat: Tensor  # (all tokens,) int32
     offsets: Tensor  # (N + 1,) int64
-    states: Tensor | None = None  # (all tokens, D) of the frozen layers, where cached
+    states: States | None = None  # what the frozen layers make of the N texts, where cached
     types: Tensor | None = None  # (all tokens,) int8, 1 in the second text of a pair
     picked: Tensor | None = None  # (all tokens,) bool, the tokens a head looks at
 
@@ -113,7 +115,7 @@ class TokenizedTexts:
             rows,
             lengths,
             int(lengths.max()),
-            None if self.states is None else self.states[at],
+            None if self.states is None else self.states.take(_as_list(indices)),
             None if self.types is None else self.types[at].to(torch.int64),
             None if self.picked is None else self.picked[at].nonzero()[:, 0],
         )
@@ -121,9 +123,9 @@ class TokenizedTexts:
     def subset(self, indices: Sequence[int] | Tensor) -> TokenizedTexts:
         """The texts at *indices* alone, in that order."""
         at, _, _, lengths = self._places(indices)
-        parts = (self.states, self.types, self.picked)
-        kept = (None if part is None else part[at] for part in parts)
-        return TokenizedTexts(self.flat[at], offsets_of(lengths), *kept)
+        states = None if self.states is None else self.states.subset(_as_list(indices))
+        kept = (None if part is None else part[at] for part in (self.types, self.picked))
+        return TokenizedTexts(self.flat[at], offsets_of(lengths), states, *kept)
 
     def _places(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Where the tokens of *indices* stand, their texts, positions, and the texts' lengths."""
@@ -162,6 +164,10 @@ def offsets_of(counts: Tensor) -> Tensor:
     [0, 2, 2, 3]
     """
     return torch.cat([torch.zeros(1, dtype=torch.int64), torch.cumsum(counts, 0)])
+
+
+def _as_list(indices: Sequence[int] | Tensor) -> Sequence[int]:
+    return indices.tolist() if isinstance(indices, Tensor) else indices
 
 
 def _flat(lists: Sequence[Sequence[int]], dtype: torch.dtype) -> Tensor:

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
-from tailorbird.modeling.backbones import Backbone, load_backbone
-from tailorbird.modeling.encoder import PackedEncoder
-from tailorbird.modeling.heads import HEADS, POOLINGS, HeadSpec
+from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
+from tailorbird.modeling.causal import load_language_head
+from tailorbird.modeling.heads import HEADS, LANGUAGE, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
+from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.weights import BackboneFolder
 
 TOKENIZER_FILES = (
@@ -75,23 +76,16 @@ class TextModel(nn.Module):
         """(N units, D) pooled states, the same way."""
         return self._infer(texts, self.pool)
 
-    def with_trunk(self, tokens: TokenizedTexts, *, budget_bytes: int = 2**30) -> TokenizedTexts:
+    def with_trunk(self, tokens: TokenizedTexts, cache: TrunkCache | None = None) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.
 
-        Returned as they are where nothing is frozen or the states would not fit *budget_bytes*.
+        Returned as they are where nothing is frozen or the *cache* (without one: 1 GiB of memory)
+        has no place for the states.
         """
-        n_tokens = len(tokens.flat)
         encoder = self.backbone
-        too_large = n_tokens * encoder.width * 4 > budget_bytes
-        if not isinstance(encoder, PackedEncoder) or not encoder.n_frozen or too_large:
+        if not isinstance(encoder, PackedBackbone) or not encoder.n_frozen:
             return tokens
-        states, offsets = torch.empty(n_tokens, encoder.width), tokens.offsets.tolist()
-        with torch.inference_mode():
-            for indices in inference_batches(tokens.lengths):
-                batch = tokens.take(indices).to(self.device)
-                places = [torch.arange(offsets[i], offsets[i + 1]) for i in indices]
-                states[torch.cat(places)] = encoder.trunk(batch).cpu()
-        return replace(tokens, states=states)
+        return replace(tokens, states=(cache or TrunkCache()).states(encoder, tokens))
 
     @torch.inference_mode()
     def _infer(
@@ -121,7 +115,10 @@ def build_model(
     spec: HeadSpec | None = None,
     max_tokens: int = 256,
 ) -> TextModel:
-    """A pretrained backbone with a new head as *spec* says, one output a label if nothing else."""
+    """A pretrained backbone with a new head as *spec* says, one output a label if nothing else.
+
+    The head called `LANGUAGE` is no new one: it is that of the backbone's causal language model.
+    """
     body = load_backbone(backbone.path)
     tokenizer = load_tokenizer(
         backbone.path,
@@ -130,7 +127,11 @@ def build_model(
         passage_prefix=backbone.passage_prefix,
     )
     spec = spec or HeadSpec()
-    head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
+    head: nn.Module
+    if spec.name == LANGUAGE:
+        head = load_language_head(backbone.path, body)
+    else:
+        head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
     wanted = "" if settings.pooling == "auto" else settings.pooling
     pooling = spec.pooling or wanted or backbone.pooling or "mean"
     return TextModel(tokenizer, body, head, labels=labels, pooling=pooling, spec=spec)
@@ -141,24 +142,27 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
 
     Args:
         model: what to save.
-        folder: made if missing; holds the encoder in hub form, ``head.safetensors`` and
-            ``model.json``. What is attached is merged, and kept in ``adapter/`` where PEFT
-            has a form for it; what cannot be merged is in ``adapter.safetensors``.
+        folder: made if missing; holds the backbone in hub form (with its language head, where
+            it has one), else ``head.safetensors``, and ``model.json``. What is attached is
+            merged, and kept in ``adapter/`` where PEFT has a form for it; what cannot be merged
+            is in ``adapter.safetensors``.
         backbone: the folder it was loaded from, whose tokenizer files are copied.
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoder = model.backbone
-    if isinstance(encoder, PackedEncoder):
+    if isinstance(encoder, PackedBackbone):
         state = _save_attachment(model.attachment, encoder, folder, backbone.name)
         state = {encoder.hub_name(name): tensor for name, tensor in state.items()}
     else:
         state = encoder.model.state_dict()
+    if model.spec.name == LANGUAGE:  # so that it is a causal language model for others, too
+        state |= model.head.hub_tensors()
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    head = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.head.state_dict().items()
-    }
-    save_file(head, folder / "head.safetensors")
+    if model.spec.name != LANGUAGE:
+        own = model.head.state_dict()
+        head = {name: tensor.detach().cpu().contiguous() for name, tensor in own.items()}
+        save_file(head, folder / "head.safetensors")
     _write_json(folder / "config.json", encoder.config)
     facts = {
         "head": asdict(model.spec),
@@ -181,7 +185,7 @@ def load_model(folder: Path) -> TextModel:
     """
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     spec = HeadSpec(**facts["head"])
-    if spec.name not in HEADS:
+    if spec.name not in (*HEADS, LANGUAGE):
         raise WeightsError(
             f"the head {spec.name!r} is none of {', '.join(HEADS)}",
             where=str(folder),
@@ -195,8 +199,12 @@ def load_model(folder: Path) -> TextModel:
         prefix=facts["prefix"],
         passage_prefix=facts.get("passage_prefix", ""),
     )
-    head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
-    head.load_state_dict(load_file(folder / "head.safetensors"))
+    head: nn.Module
+    if spec.name == LANGUAGE:
+        head = load_language_head(folder, body)
+    else:
+        head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
+        head.load_state_dict(load_file(folder / "head.safetensors"))
     model = TextModel(
         tokenizer, body, head, labels=facts["labels"], pooling=facts["pooling"], spec=spec
     )
@@ -206,7 +214,10 @@ def load_model(folder: Path) -> TextModel:
 
 
 def _save_attachment(
-    attachment: adapters.Attachment | None, encoder: PackedEncoder, folder: Path, base_name: str
+    attachment: adapters.Attachment | None,
+    encoder: PackedBackbone,
+    folder: Path,
+    base_name: str,
 ) -> dict[str, Tensor]:
     """Write what is attached, without what was there before; returns the encoder's tensors."""
     for name in (adapters.FACTS, "adapter.safetensors"):

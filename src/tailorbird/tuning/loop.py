@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tailorbird.data.batching import epoch_batches
-from tailorbird.errors import DivergedError
+from tailorbird.errors import DivergedError, TuningError
 from tailorbird.records import Event, StepReport
 from tailorbird.tuning.gradients import add_gradients, add_penalty
 from tailorbird.tuning.optimizers import clip_gradients, set_rates
@@ -39,7 +39,11 @@ def tune(
     ones, where the plan averages).
 
     Raises DivergedError where the loss stops being a number; the best weights are put back first.
+    Raises TuningError where there is nothing to train or validate on.
     """
+    for name, examples in (("train", train), ("validate", validation)):
+        if not len(examples):
+            raise TuningError(f"there is no row to {name} on", cure="see how the rows were split")
     plan, lengths = run.plan, train.lengths
     n_epoch_steps = len(epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=0))
     n_steps = run.n_steps = plan.n_epochs * n_epoch_steps
@@ -94,7 +98,7 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     if not np.isfinite(loss):
         run.restore_best()
         raise DivergedError(
-            f"the loss became {loss} at step {run.step + 1} (rows {rows[:8]} …)",
+            f"the loss became {loss} at step {run.step + 1} (rows {_named(train, rows)})",
             where="tuning",
             cure=f"use a lower rate than {run.plan.learning_rate:g}: --set tuning.learning_rate=…",
         )
@@ -109,6 +113,13 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     run.losses.append(loss)
     run.elapsed_s += time.perf_counter() - start
     return loss, note
+
+
+def _named(train: EncodedExamples, rows: Sequence[int], n_shown: int = 8) -> str:
+    """The first of *rows* as a person knows them."""
+    shown = [train.names[row] if train.names else str(row) for row in rows[:n_shown]]
+    n_more = len(rows) - n_shown
+    return ", ".join(shown) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def _validate(run: TuningRun, validation: EncodedExamples) -> tuple[float, dict[str, float]]:

@@ -102,10 +102,12 @@ def plan_tuning(
     loss: LossSettings | None = None,
     method: MethodSettings | None = None,
     dtype_before: str = "",
+    frozen: tuple[int, str] | None = None,
 ) -> tuple[TuningPlan, list[str]]:
     """The plan for *n_rows* training rows, and one sentence for each decision.
 
     A run that goes on keeps the compute type it had, *dtype_before*, where it is chosen by timing.
+    *frozen* is how many layers a search has found best to freeze (`freeze_search`), and why.
     """
     optimizer, loss = optimizer or OptimizerSettings(), loss or LossSettings()
     if loss.name == "focal" and loss.label_smoothing:
@@ -123,19 +125,7 @@ def plan_tuning(
         return value
 
     n_layers = model.backbone.n_layers
-    n_frozen = model_settings.freeze_layers
-    if way.freezes_all:
-        n_frozen = n_layers if model.backbone.can_freeze else 0
-        reason = f"method {method.name} tunes no layer"
-    elif n_frozen < 0:
-        n_frozen = n_layers // 2 if model.backbone.can_freeze and n_layers > 6 else 0
-        reason = (
-            f"the lower half of {n_layers} layers holds general language; two thirds of the time"
-            if n_frozen
-            else f"all {n_layers} layers are tuned: the model is small"
-        )
-    else:
-        reason = "as set"
+    n_frozen, reason = frozen or frozen_layers(model, method, model_settings.freeze_layers)
     decisions.append(f"frozen layers: {n_frozen} ({reason})")
     n_words = int(model.backbone.config.get("vocab_size", 0))
     freeze_words = n_frozen > 0 or n_words > 100_000 or method.name != "full"
@@ -184,3 +174,28 @@ def plan_tuning(
         method=method,
     )
     return plan, decisions
+
+
+def frozen_layers(model: TextModel, method: MethodSettings, wanted: int | str) -> tuple[int, str]:
+    """How many of the lowest layers stay as pretrained, and why.
+
+    Raises ConfigError where the backbone has fewer than *wanted*.
+    """
+    n_layers = model.backbone.n_layers
+    if adapters.METHODS[method.name].freezes_all:
+        n_frozen = n_layers if model.backbone.can_freeze else 0
+        return n_frozen, f"method {method.name} tunes no layer"
+    if isinstance(wanted, int) and wanted >= 0:
+        if model.backbone.can_freeze and wanted > n_layers:
+            raise ConfigError(
+                f"model.freeze_layers = {wanted}, and the backbone has {n_layers} layers",
+                cure=f"set 0 to {n_layers}, default or auto",
+            )
+        return wanted, "as set"
+    if model.backbone.can_freeze and n_layers > 6:  # default; -1 in runs from before it had a name
+        n_frozen = n_layers // 2
+        reason = (
+            f"the lower half of {n_layers} layers holds general language; two thirds of the time"
+        )
+        return n_frozen, reason
+    return 0, f"all {n_layers} layers are tuned: the model is small"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tailorbird.errors import CheckpointError, ConfigError
 from tailorbird.modeling import TextModel, adapters
+from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.tuning.averaging import WeightAverage
 from tailorbird.tuning.objective import Objective, balanced_weights
 from tailorbird.tuning.optimizers import build_optimizers
@@ -54,9 +55,11 @@ class TuningRun:
         self.losses: list[float] = []  # of training, since the last validation
         self.history: list[tuple[float, float]] = []  # (training, validation) at each validation
 
-    def with_trunk(self, examples: EncodedExamples) -> EncodedExamples:
+    def with_trunk(
+        self, examples: EncodedExamples, cache: TrunkCache | None = None
+    ) -> EncodedExamples:
         """*examples* with the states of the frozen layers, computed once for all epochs."""
-        return replace(examples, tokens=self.model.with_trunk(examples.tokens))
+        return replace(examples, tokens=self.model.with_trunk(examples.tokens, cache))
 
     def start_head(self, train: EncodedExamples, *, n_rows: int = 4000) -> str:
         """Give the head its first weights from pretrained features of up to *n_rows* rows."""

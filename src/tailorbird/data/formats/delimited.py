@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tailorbird.data.files import LogFile
 from tailorbird.data.formats.jsonl import skip_line, too_long
-from tailorbird.data.rows import MAX_LINE_CHARS, Note, Row, checked_text
+from tailorbird.data.rows import MAX_LINE_CHARS, Note, Row, checked_text, column_name
 from tailorbird.errors import DataError, RowError
 
 MAX_ROW_LINES = 1_000
@@ -58,13 +58,25 @@ class _Lines(Iterator[str]):
         del self.taken[1:]
 
 
-def read_delimited(file: LogFile, note: Note) -> Iterator[Row]:
-    """Rows of a CSV or TSV file as mappings from the columns of its first line."""
+def read_delimited(
+    file: LogFile, note: Note, *, is_header: Callable[[list[str]], bool] = lambda names: True
+) -> Iterator[Row]:
+    """Rows of a CSV or TSV file as mappings from the columns of its first line.
+
+    Where *is_header* says that the first line holds no names, it is a row like the others and the
+    columns are called by their numbers.
+    """
     with file.open_text(note, newline="") as handle:
         lines = _Lines(handle)
         delimiter = _delimiter(file, note)
         reader = csv.reader(lines, delimiter=delimiter)
-        columns = _header(reader, lines, file.name)
+        first_line = _first_line(reader, file.name)
+        columns = _names(first_line)
+        if not is_header(columns):
+            note("header: none, the first line is a row; columns are called by their numbers")
+            columns = [column_name(number) for number in range(1, len(columns) + 1)]
+            first_line = [field.removeprefix("\ufeff") for field in first_line]
+            yield Row(lines.number, dict(zip(columns, first_line, strict=True)))
         while True:
             lines.taken.clear()
             first = lines.number + 1
@@ -117,16 +129,19 @@ def _too_wide() -> RowError:
     )
 
 
-def _header(reader: Iterator[list[str]], lines: _Lines, name: str) -> list[str]:
+def _first_line(reader: Iterator[list[str]], name: str) -> list[str]:
     try:
-        names = next((fields for fields in reader if fields), [])
+        return next((fields for fields in reader if fields), [])
     except (csv.Error, _UnclosedQuoteError, _TooLongError) as error:
         raise DataError(
             "the first line is not a header", where=f"{name}:1", cure="name the columns in it"
         ) from error
+
+
+def _names(fields: list[str]) -> list[str]:
     columns: list[str] = []
-    for index, column in enumerate(names, 1):
-        bare = column.strip() or f"column {index}"
+    for index, column in enumerate(fields, 1):
+        bare = column.strip() or column_name(index)
         columns.append(bare if bare not in columns else f"{bare} ({index})")
     return columns
 

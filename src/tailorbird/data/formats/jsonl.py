@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tailorbird.data.files import LogFile
-from tailorbird.data.rows import MAX_LINE_CHARS, Note, Row, is_decoded, undecodable
+from tailorbird.data.rows import (
+    MAX_LINE_CHARS,
+    Note,
+    Row,
+    column_name,
+    is_decoded,
+    undecodable,
+)
 from tailorbird.errors import DataError, RowError
 
 _CHUNK_CHARS = 65_536
 
 
-def read_json(file: LogFile, note: Note) -> Iterator[Row]:
+Shape = Callable[[Any], dict[str, Any]]
+"""What makes a row's mapping of a JSON value; RowError where it cannot be one."""
+
+
+def mapping_of(value: Any) -> dict[str, Any]:
+    """The object itself; RowError for anything else.
+
+    >>> mapping_of({"text": "hi"})
+    {'text': 'hi'}
+    """
+    if isinstance(value, dict):
+        return value
+    kind = {list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+    kind = "null" if value is None else kind
+    raise RowError(f"is {kind}, not an object", cure='write it as {"text": …}')
+
+
+def mapping_or_columns(value: Any) -> dict[str, Any]:
+    """The object itself, or the entries of an array as columns by their number.
+
+    >>> mapping_or_columns(["where is it?", "track"])
+    {'column 1': 'where is it?', 'column 2': 'track'}
+    """
+    if isinstance(value, list) and value:
+        return {column_name(number): entry for number, entry in enumerate(value, 1)}
+    return mapping_of(value)
+
+
+def read_json(file: LogFile, note: Note, *, shape: Shape = mapping_of) -> Iterator[Row]:
     """The objects of a ``.jsonl`` or ``.json`` file, whichever of the two forms it has."""
     with file.open_text(note) as handle:
         start = handle.read(1)
@@ -23,12 +58,14 @@ def read_json(file: LogFile, note: Note) -> Iterator[Row]:
             n_blank_lines += start == "\n"
             start = handle.read(1)
         if start == "[":
-            yield from _array(handle, file.name, n_blank_lines + 1)
+            yield from _array(handle, file.name, n_blank_lines + 1, shape)
         else:
-            yield from _lines(handle, start, n_blank_lines, file.name)
+            yield from _lines(handle, start, n_blank_lines, file.name, shape)
 
 
-def _lines(handle: io.TextIOWrapper, start: str, number: int, name: str) -> Iterator[Row]:
+def _lines(
+    handle: io.TextIOWrapper, start: str, number: int, name: str, shape: Shape
+) -> Iterator[Row]:
     while line := start + handle.readline(MAX_LINE_CHARS):
         start = ""
         number += 1
@@ -42,17 +79,17 @@ def _lines(handle: io.TextIOWrapper, start: str, number: int, name: str) -> Iter
                     where=name,
                     cure="write one object a line (.jsonl) or an array of objects",
                 )
-            yield _parse(number, text)
+            yield _parse(number, text, shape)
 
 
-def _parse(number: int, text: str) -> Row:
+def _parse(number: int, text: str, shape: Shape) -> Row:
     if not is_decoded(text):
         return Row(number, raw=text, error=undecodable(text))
     if "\0" in text:
         error = RowError("the line holds a NUL byte", cure="remove it; the file may be damaged")
         return Row(number, raw=text, error=error)
     try:
-        return Row(number, _object(json.loads(text)), text)
+        return Row(number, shape(json.loads(text)), text)
     except json.JSONDecodeError as error:
         return Row(number, raw=text, error=_not_json(error, text))
     except RowError as error:
@@ -60,14 +97,6 @@ def _parse(number: int, text: str) -> Row:
     except (ValueError, RecursionError):
         deep = RowError("is nested too deeply or holds a huge number", cure="check its writer")
         return Row(number, raw=text, error=deep)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    kind = {list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
-    kind = "null" if value is None else kind
-    raise RowError(f"is {kind}, not an object", cure='write it as {"text": …}')
 
 
 def _not_json(error: json.JSONDecodeError, text: str) -> RowError:
@@ -94,7 +123,7 @@ def skip_line(handle: io.TextIOWrapper) -> None:
         pass
 
 
-def _array(handle: io.TextIOWrapper, name: str, line: int) -> Iterator[Row]:
+def _array(handle: io.TextIOWrapper, name: str, line: int, shape: Shape) -> Iterator[Row]:
     """Elements of an array whose ``[`` was read, decoded one at a time from a sliding buffer."""
     decoder = json.JSONDecoder()
     buffer = handle.read(_CHUNK_CHARS)
@@ -128,16 +157,16 @@ def _array(handle: io.TextIOWrapper, name: str, line: int) -> Iterator[Row]:
                 raise _broken_array(name, line, f"is not JSON: {problem}")
             buffer, position = buffer[position:] + more, 0
             continue
-        yield _element(line, value, buffer[position:end])
+        yield _element(line, value, buffer[position:end], shape)
         line += buffer.count("\n", position, end)
         position = end
 
 
-def _element(line: int, value: Any, raw: str) -> Row:
+def _element(line: int, value: Any, raw: str, shape: Shape) -> Row:
     if not is_decoded(raw):
         return Row(line, raw=raw[:500], error=undecodable(raw))
     try:
-        return Row(line, _object(value), raw[:500])
+        return Row(line, shape(value), raw[:500])
     except RowError as error:
         return Row(line, raw=raw[:500], error=error)
 

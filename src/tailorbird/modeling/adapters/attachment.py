@@ -15,9 +15,6 @@ from torch import Tensor, nn
 from tailorbird.config import MethodSettings
 from tailorbird.errors import ConfigError, TuningError, WeightsError
 
-LINEARS = ("query", "key", "value", "attention_out", "ffn_in", "ffn_out")
-"""The linear layers of an encoder layer, in the order in which a text meets them."""
-
 
 class Attachment:
     """A way of tuning, attached: what it added, and how it is taken off or folded in again.
@@ -159,7 +156,7 @@ def tuned_layers(backbone: Any, method: str) -> list[tuple[str, nn.Module]]:
     if layers is None:
         kind = backbone.config.get("model_type", "this architecture")
         raise ConfigError(
-            f"method.name = '{method}' needs a packed encoder, and {kind} has none",
+            f"method.name = '{method}' needs packed layers, and {kind} has none",
             cure="use --method full, bitfit or head",
         )
     if backbone.n_frozen == len(layers):
@@ -173,13 +170,16 @@ def tuned_layers(backbone: Any, method: str) -> list[tuple[str, nn.Module]]:
 def target_linears(backbone: Any, settings: MethodSettings) -> dict[str, nn.Linear]:
     """The linear layers that ``settings.targets`` names, above the frozen layers, by name.
 
+    Where it names none they are all linear layers of a layer, in the order in which a text meets
+    them: the more of them, the nearer to full tuning (Dettmers et al. 2023, section 4).
+
     Raises ConfigError that lists the names where one is unknown.
     """
-    wanted = [part.strip() for part in settings.targets.split(",") if part.strip()] or LINEARS
+    wanted = [part.strip() for part in settings.targets.split(",") if part.strip()]
     found: dict[str, nn.Linear] = {}
     for place, layer in tuned_layers(backbone, settings.name):
         linears = {n: m for n, m in layer.named_children() if isinstance(m, nn.Linear)}
-        for name in wanted:
+        for name in wanted or linears:
             if name not in linears:
                 raise ConfigError(
                     f"method.targets = {settings.targets!r}: no linear layer {name!r}",

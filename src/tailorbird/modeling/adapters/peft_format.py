@@ -19,6 +19,8 @@ from tailorbird.errors import WeightsError
 from tailorbird.modeling.adapters.adalora import AdaLoraAdapter, Budget, attach_adalora
 from tailorbird.modeling.adapters.attachment import Attachment
 from tailorbird.modeling.adapters.lora import attach_lora
+from tailorbird.modeling.decoder import PackedDecoder
+from tailorbird.modeling.decoder_families import PREFIX as BODY
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -42,7 +44,7 @@ def save_peft(attachment: Attachment, folder: Path, *, base_name: str = "") -> N
     """Write a LoRA or AdaLoRA *attachment* so that ``PeftModel.from_pretrained`` reads it.
 
     Args:
-        attachment: of a packed encoder.
+        attachment: of a packed backbone.
         folder: made if missing.
         base_name: the backbone's name or folder, for PEFT to find it by.
     """
@@ -52,7 +54,7 @@ def save_peft(attachment: Attachment, folder: Path, *, base_name: str = "") -> N
     config: dict[str, Any] = {
         "peft_type": "LORA" if is_lora else "ADALORA",
         "base_model_name_or_path": base_name or None,
-        "task_type": None,
+        "task_type": "CAUSAL_LM" if isinstance(attachment.backbone, PackedDecoder) else None,
         "inference_mode": True,
         "target_modules": sorted(names.values()),
         "lora_alpha": settings.alpha,
@@ -128,7 +130,8 @@ def load_peft(backbone: Any, folder: Path) -> Attachment:
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in saved.items():
         hub, part = _split(key, parts)
-        module = ours.get(hub) or ours.get(hub.partition(".")[2])  # a task model's own prefix
+        # A task model's own prefix, or the body of a causal language model without it.
+        module = ours.get(hub) or ours.get(hub.partition(".")[2]) or ours.get(f"{BODY}{hub}")
         if not part or module is None:
             raise WeightsError(
                 f"has {key}, for which there is no place",

@@ -1,6 +1,6 @@
 """Prefix-tuning: keys and values that every text sees before its own, in each layer.
 
-Shape letters: D width, P prefix rows.
+Shape letters: D width of keys and values (in a decoder often less than the states'), P prefix rows.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ def prefix(backbone: Any, settings: MethodSettings) -> Attachment:
     real activations to be the better start. So the states differ from the pretrained ones from
     the first step on. The rows are tuned themselves, without the network that the paper (section
     4.3) puts before them for long outputs.
+
+    In a decoder with rotary positions the keys are not turned, and texts keep their positions from
+    0: the rows stand at no place, as near to the end of a long text as to its start. Layers with a
+    window see them from everywhere, too.
 
     Source: Li & Liang 2021 (prefix-tuning), sections 4.2 and 7.4.
     """
@@ -58,8 +62,7 @@ def _activations(backbone: Any, n_rows: int) -> list[Tensor]:
     found = []
     x = backbone.trunk(batch)
     for layer in backbone.layers[backbone.n_frozen :]:
-        _, keys, values = layer.project(x).chunk(3, 1)  # each (P, D)
-        rows = torch.stack([keys, values])
+        rows = layer.keys_and_values(x, batch)  # (2, P, D)
         found.append(rows.repeat(1, -(-n_rows // n_rows_known), 1)[:, :n_rows].clone())
         x = layer(x, batch, 0.0, torch.float32)
     return found

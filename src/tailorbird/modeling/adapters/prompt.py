@@ -20,9 +20,10 @@ from tailorbird.modeling.packing import PackedBatch, pack
 def prompt(backbone: Any, settings: MethodSettings) -> Attachment:
     """Freeze the backbone and put a `Prompt` before each text.
 
-    The rows enter after the embeddings (and after the frozen layers, where there are some); texts
-    keep their positions, so none has to be cut for them. They start as the states of random
-    words, as in the paper, and are left out of pooling.
+    The rows enter after the embeddings (and after the frozen layers, where there are some). In an
+    encoder texts keep their positions, so none has to be cut for them; in a decoder, whose
+    positions are within the layers, the rows take the first ones. They start as the states of
+    random words, as in the paper, and are left out of pooling.
 
     Source: Lester et al. 2021 (prompt tuning), sections 2 and 2.1.
     """
@@ -43,6 +44,11 @@ class Prompt(nn.Module):
         super().__init__()
         self.rows = nn.Parameter(rows)
 
+    @property
+    def n_rows(self) -> int:
+        """P."""
+        return self.rows.shape[0]
+
     def forward(self, x: Tensor, batch: PackedBatch) -> tuple[Tensor, PackedBatch, Tensor]:
         """(T, D) → (T + B P, D), the batch as it is with them, and where the T rows are now.
 
@@ -52,7 +58,7 @@ class Prompt(nn.Module):
         >>> rows.flatten().tolist(), batch.rows.tolist(), own.tolist()
         ([9.0, 1.0, 2.0, 9.0, 3.0], [0, 0, 0, 1, 1], [1, 2, 4])
         """
-        n_rows, lengths = self.rows.shape[0], batch.lengths + self.rows.shape[0]
+        n_rows, lengths = self.n_rows, batch.lengths + self.n_rows
         rows = torch.repeat_interleave(torch.arange(batch.n_texts, device=x.device), lengths)
         places = torch.arange(len(rows), device=x.device)
         positions = places - (torch.cumsum(lengths, 0) - lengths)[rows]

@@ -16,11 +16,14 @@ A plug-in adds its own, see `tailorbird.plugins`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
-from tailorbird.errors import TuningError
+from tailorbird.errors import ConfigError, TuningError
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
+from tailorbird.text import shorten
 from tailorbird.tuning.tasks.binary import BINARY
 from tailorbird.tuning.tasks.classes import PAIRS, SINGLE_LABEL
 from tailorbird.tuning.tasks.multi_label import MULTI_LABEL
@@ -45,6 +48,20 @@ TASKS: dict[str, Task] = {
 }
 
 
+def find_task(name: str) -> Task:
+    """The task called *name*.
+
+    Raises ConfigError that lists the names where there is none.
+    """
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        raise ConfigError(
+            f"task.name = {name!r} is no task",
+            cure=f"did you mean {near[0]!r}?" if near else f"known: {', '.join(TASKS)}",
+        )
+    return TASKS[name]
+
+
 def encode_examples(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
     """Tokens and truth of *examples*, as the model's task has them.
 
@@ -57,7 +74,8 @@ def encode_examples(model: TextModel, examples: Sequence[Example]) -> EncodedExa
             cure=f"it is of the plug-in {spec.plugin or '(it does not say which)'}: install that "
             "package, or name its file with --plugin",
         )
-    return TASKS[spec.task].encode(model, examples)
+    encoded = TASKS[spec.task].encode(model, examples)
+    return replace(encoded, names=[e.interaction_id or shorten(e.text, 40) for e in examples])
 
 
-__all__ = ["TASKS", "EncodedExamples", "Task", "Truth", "encode_examples"]
+__all__ = ["TASKS", "EncodedExamples", "Task", "Truth", "encode_examples", "find_task"]

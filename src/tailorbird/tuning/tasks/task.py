@@ -44,6 +44,7 @@ class EncodedExamples:
     tokens: TokenizedTexts
     targets: Tensor  # (all units, …)
     texts: Tensor | None = None  # (N + 1,) where the texts of each row begin; None: one text a row
+    names: Sequence[str] = ()  # of each row, for people; empty: rows are known by number
 
     def __len__(self) -> int:
         return len(self.tokens) if self.texts is None else len(self.texts) - 1
@@ -79,18 +80,20 @@ class EncodedExamples:
     def truth(self, rows: Sequence[int]) -> Truth:
         """What is true of *rows*, unit by unit in the order of `batch`."""
         if self.texts is None and self.tokens.picked is None:
-            return Truth(self.targets[torch.as_tensor(rows)], torch.arange(len(rows)), len(rows))
+            chosen = torch.as_tensor(rows, dtype=torch.int64)
+            return Truth(self.targets[chosen], torch.arange(len(rows)), len(rows))
         at, owners = _ranges(self.units, rows)
         return Truth(self.targets[at], owners, len(rows))
 
     def subset(self, rows: Sequence[int]) -> EncodedExamples:
         """*rows* alone, in that order."""
         if self.texts is None:
-            at, counts = torch.as_tensor(rows), None
+            at, counts = torch.as_tensor(rows, dtype=torch.int64), None
         else:
             at, owners = _ranges(self.texts, rows)
             counts = offsets_of(torch.bincount(owners, minlength=len(rows)))
-        return EncodedExamples(self.tokens.subset(at), self.truth(rows).targets, counts)
+        names = [self.names[row] for row in rows] if self.names else ()
+        return EncodedExamples(self.tokens.subset(at), self.truth(rows).targets, counts, names)
 
 
 def _ranges(offsets: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -99,7 +102,7 @@ def _ranges(offsets: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
     >>> [part.tolist() for part in _ranges(torch.tensor([0, 2, 3]), [1, 0])]
     [[2, 0, 1], [0, 1, 1]]
     """
-    chosen = torch.as_tensor(rows)
+    chosen = torch.as_tensor(rows, dtype=torch.int64)
     counts = offsets[chosen + 1] - offsets[chosen]
     owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
     within = torch.arange(len(owners)) - offsets_of(counts)[:-1][owners]
