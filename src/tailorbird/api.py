@@ -24,7 +24,7 @@ from tailorbird.bundle import templates as answers
 from tailorbird.config import Settings
 from tailorbird.data import load_interactions, write_interactions
 from tailorbird.errors import StoreError, TooManyRejectsError
-from tailorbird.records import SPLITS, Example, StepReport
+from tailorbird.records import SPLITS, StepReport
 from tailorbird.runs import (
     CHECKPOINT,
     CURVE,
@@ -210,7 +210,7 @@ def tune(
     begin(run, "tune", keep_checkpoint=resume)
     saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
     splits = load_examples(run)
-    backbone, model = _untuned(splits, workspace, settings, say)
+    backbone, model = planning.untuned(splits, workspace, settings, say)
     dtype_before = saved[1]["plan"]["dtype"] if saved else ""
     n_rows, frozen = len(splits["train"]), None
     if settings.model.freeze_layers == "auto":
@@ -228,7 +228,7 @@ def tune(
     state = tuning.TuningRun(model, plan)
     decisions.append(state.trainable())
     say(decisions[-1])
-    cache = _trunk_cache(workspace, settings, say)
+    cache = planning.trunk_cache(workspace, settings, say)
     train, validation = state.with_trunk(train, cache), state.with_trunk(validation, cache)
     if saved:
         state.restore(*saved)
@@ -291,11 +291,11 @@ def find_rate(
     if not done(run, "split"):
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
     splits = load_examples(run)
-    _, model = _untuned(splits, workspace, settings, say)
+    _, model = planning.untuned(splits, workspace, settings, say)
     plan, _ = planning.plan_run(model, len(splits["train"]), settings)
     state = tuning.TuningRun(model, plan)
     train = tuning.tasks.encode_examples(model, splits["train"])
-    train = state.with_trunk(train, _trunk_cache(workspace, settings, say))
+    train = state.with_trunk(train, planning.trunk_cache(workspace, settings, say))
     if settings.model.init_head == "features":
         say(state.start_head(train))
     points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
@@ -305,60 +305,6 @@ def find_rate(
     write_rate_page(run.path / "rates.html", rows, advice)
     say(f"learning rate: {advice['rate']:g} ({advice['reason']}); set now: {plan.learning_rate:g}")
     return advice
-
-
-def _trunk_cache(workspace: Workspace, settings: Settings, say: Say) -> Any:
-    """Where states of frozen layers are kept; it says every half minute how far it is."""
-    from tailorbird.modeling.trunk_cache import TrunkCache
-
-    said_s = time.monotonic()
-
-    def on_progress(n_done: int, n_all: int) -> None:
-        nonlocal said_s
-        if time.monotonic() - said_s >= 30.0:
-            said_s = time.monotonic()
-            say(f"frozen layers: {n_done / n_all:.0%} of {n_all:,} tokens")
-
-    return TrunkCache(
-        settings.model.trunk_cache_mb * 10**6,
-        workspace.cache_path / "trunk",
-        file_bytes=settings.model.trunk_file_mb * 10**6,
-        say=say,
-        on_progress=on_progress,
-    )
-
-
-def _untuned(
-    splits: dict[str, list[Example]], workspace: Workspace, settings: Settings, say: Say
-) -> tuple[Any, Any]:
-    """The backbone's folder, and the model before the first step."""
-    import torch
-
-    from tailorbird.modeling import build_model
-    from tailorbird.weights import choose_backbone, resolve_backbone
-
-    texts = [example.text for example in splits["train"]]
-    name = settings.model.backbone
-    if name == "auto":
-        name, reason = choose_backbone(texts)
-        say(reason)
-    else:
-        say(f"backbone: {name} (as set)")
-    backbone = resolve_backbone(name, cache=workspace.cache_path)
-    labels = sorted({example.label for name in SPLITS for example in splits[name]})
-    torch.manual_seed(settings.tuning.seed)
-    model = build_model(backbone, labels, settings=settings.model)
-    say(f"encoder: {model.backbone.reason}")
-    if settings.model.pooling == "auto":
-        why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
-        say(f"pooling: {model.pooling} ({why})")
-    if not settings.model.max_tokens:
-        longest = model.tokenizer.fit_max_tokens(texts)
-        say(f"longest input: {longest} tokens (covers 99.5 % of the training texts)")
-    say(f"head: softmax over {len(labels)} labels (one label a row)")
-    if torch.cuda.is_available():
-        model.to("cuda")
-    return backbone, model
 
 
 def evaluate(

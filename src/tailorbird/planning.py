@@ -1,15 +1,23 @@
-"""The plan of a run, and the trials that some of its numbers are found by."""
+"""What a run starts from: the backbone, the model before its first step, and the plan.
+
+Everything that is decided for the user here is said with its reason.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+import torch
+
+from tailorbird import plugins
 from tailorbird.config import Settings
-from tailorbird.modeling import TextModel
-from tailorbird.records import Example
+from tailorbird.modeling import TextModel, build_model
+from tailorbird.modeling.trunk_cache import TrunkCache
+from tailorbird.records import SPLITS, Example
 from tailorbird.runs import FREEZE
-from tailorbird.store import Run
+from tailorbird.store import Run, Workspace
 from tailorbird.tuning import TuningPlan, plan_tuning, tasks
 from tailorbird.tuning.freeze_search import (
     MAX_TRAIN_ROWS,
@@ -22,6 +30,70 @@ from tailorbird.tuning.freeze_search import (
     table_row,
     why_not,
 )
+from tailorbird.weights import BackboneFolder, choose_backbone, resolve_backbone
+
+Say = Callable[[str], None]
+
+
+def untuned(
+    splits: dict[str, list[Example]], workspace: Workspace, settings: Settings, say: Say
+) -> tuple[BackboneFolder, TextModel]:
+    """The backbone's folder, and the model before the first step."""
+    if settings.task.plugin:
+        say(str(plugins.load_plugin(settings.task.plugin)))
+    task = tasks.find_task(settings.task.name)
+    backbone = _backbone(splits["train"], workspace, settings, say)
+    labels = task.labels([example for name in SPLITS for example in splits[name]])
+    torch.manual_seed(settings.tuning.seed)
+    model = build_model(backbone, labels, settings=settings.model, spec=task.spec)
+    task.prepare(model, splits["train"])
+    say(f"backbone runs {model.backbone.reason}")
+    if not task.pooling and settings.model.pooling == "auto":
+        why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
+        say(f"pooling: {model.pooling} ({why})")
+    if not settings.model.max_tokens:
+        longest = model.tokenizer.fit_max_tokens(task.encode(model, splits["train"]).tokens)
+        say(f"longest input: {longest} tokens (covers 99.5 % of the training texts)")
+    say(f"task: {task.name}, {task.about}" + (f"; {len(labels)} labels" if labels else ""))
+    unseen = sorted(set(labels) - set(task.labels(splits["train"])))
+    if unseen:
+        shown = ", ".join(unseen[:5]) + (" …" if len(unseen) > 5 else "")
+        say(f"{len(unseen)} labels have no training row and cannot be learned: {shown}")
+    if torch.cuda.is_available():
+        model.to("cuda")
+    return backbone, model
+
+
+def _backbone(
+    train: list[Example], workspace: Workspace, settings: Settings, say: Say
+) -> BackboneFolder:
+    """The pretrained weights to start from, chosen by the language of the rows where not set."""
+    name = settings.model.backbone
+    if name == "auto":
+        name, reason = choose_backbone([example.text for example in train])
+        say(reason)
+    else:
+        say(f"backbone: {name} (as set)")
+    return resolve_backbone(name, cache=workspace.cache_path)
+
+
+def trunk_cache(workspace: Workspace, settings: Settings, say: Say) -> TrunkCache:
+    """Where states of frozen layers are kept; it says every half minute how far it is."""
+    said_s = time.monotonic()
+
+    def on_progress(n_done: int, n_all: int) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= 30.0:
+            said_s = time.monotonic()
+            say(f"frozen layers: {n_done / n_all:.0%} of {n_all:,} tokens")
+
+    return TrunkCache(
+        settings.model.trunk_cache_mb * 10**6,
+        workspace.cache_path / "trunk",
+        file_bytes=settings.model.trunk_file_mb * 10**6,
+        say=say,
+        on_progress=on_progress,
+    )
 
 
 def plan_run(
@@ -52,7 +124,7 @@ def freeze_by_trial(
     splits: dict[str, list[Example]],
     settings: Settings,
     *,
-    say: Callable[[str], None],
+    say: Say,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[int, str] | None:
     """How many layers to freeze, and why; None where *stop* ended the search.

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailorbird import metrics
 from tailorbird.config import EvaluationSettings
 from tailorbird.errors import DataError
 from tailorbird.evaluation import (
@@ -20,6 +19,7 @@ from tailorbird.evaluation import (
     measure_baselines,
 )
 from tailorbird.evaluation.intervals import bootstrap
+from tailorbird.metrics import classification as metrics
 from tailorbird.records import Example
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tailorbird import __version__
-from tailorbird.cli import build, doctor, predict, serve, stages, up, weights, workspace
+from tailorbird.cli import build, doctor, fit, predict, serve, stages, up, weights, workspace
 from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
@@ -43,11 +43,14 @@ def version(
 
 _MAIN = "The main job"
 _STAGES = "Its stages, one by one"
+_TASKS = "Other tasks"
 _AROUND = "Around it"
 app.command("build", rich_help_panel=_MAIN)(build.build)
 app.command("serve", rich_help_panel=_MAIN)(serve.serve)
 app.command("up", rich_help_panel=_MAIN)(up.up)
 app.command("predict", rich_help_panel=_MAIN)(predict.predict)
+app.command("fit", rich_help_panel=_TASKS)(fit.fit)
+app.command("apply", rich_help_panel=_TASKS)(fit.apply)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tailorbird import metrics
 from tailorbird.config import EvaluationSettings
 from tailorbird.errors import DataError
 from tailorbird.evaluation.calibration import confidences
 from tailorbird.evaluation.intervals import bootstrap
+from tailorbird.metrics import classification as metrics
 from tailorbird.records import EvalReport, SplitName
 from tailorbird.text import language_of
 

@@ -208,8 +208,9 @@ def _bytes_kept(run: TuningRun) -> Iterator[dict[int, int]]:
 
 
 def _tuned_bytes(run: TuningRun) -> int:
-    """Of gradients and the optimizers' memory; the word table's gradient is a few rows."""
-    tuned = [tensor for name, tensor in run.tuned().items() if name != "backbone.words.weight"]
+    """Of gradients and the optimizers' memory; that of a sparse word table is a few rows."""
+    words = "backbone.words.weight" if getattr(run.model.backbone.words, "sparse", False) else ""
+    tuned = [tensor for name, tensor in run.tuned().items() if name != words]
     held = [
         value
         for optimizer in run.optimizers

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailorbird import metrics
+from tailorbird.metrics import classification as metrics
 
 CLASSES = st.integers(0, 4)
 PAIRS = st.lists(st.tuples(CLASSES, CLASSES), min_size=1, max_size=40)
