@@ -14,7 +14,7 @@ class OrdinalHead(LinearHead):
 
     def __init__(self, width, n_outputs, dropout=0.1):
         super().__init__(width, 1, dropout)
-        self.gaps = torch.nn.Parameter(torch.zeros(n_outputs - 1))
+        self.gaps = torch.nn.Parameter(torch.full((n_outputs - 1,), 2.0))
 
     def forward(self, pooled):  # noqa: D102
         cuts = F.softplus(self.gaps).cumsum(0)  # they cannot cross

@@ -11,6 +11,7 @@ import pytest
 from tailorbird.testing import write_tiny_backbone
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("[0-9][0-9]_*.py"))
+SAID = {"01_build_and_ask": "I want my money back\n  "}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -24,7 +25,7 @@ def test_example_runs(path: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "I want my money back\n  " in done.stdout
+    assert SAID.get(path.stem, "") in done.stdout
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

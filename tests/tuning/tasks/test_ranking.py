@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,7 +12,6 @@ from tailorbird.modeling import TextModel
 from tailorbird.records import Candidate, Example
 from tailorbird.tuning.tasks import TASKS
 from tailorbird.tuning.tasks.ranking import by_query
-from tailorbird.tuning.tasks.scoring import mean_over, ndcg
 
 TASK = TASKS["ranking"]
 ROWS = [
@@ -43,17 +42,24 @@ def test_scores_are_means_over_queries_with_something_to_order(
     truth = TASK.encode(model, ROWS).truth([0, 1, 2])
     outputs = torch.tensor([[1.0], [2.0], [0.0], [9.0], [1.0], [5.0]])
     found = TASK.scores(outputs, truth, model)
-    # Query a: gains 0, 3, 1 in the order found; query b has nothing to order; query c is right.
-    of_a = (3 / np.log2(3) + 1 / 2) / (3 + 1 / np.log2(3))
+    # Query a: gains 0, 2, 1 in the order found; query b has nothing to order; query c is right.
+    of_a = (2 / math.log2(3) + 1 / 2) / (2 + 1 / math.log2(3))
     assert found["ndcg_at_10"] == pytest.approx((of_a + 1) / 2)
     assert found["mrr"] == pytest.approx((1 / 2 + 1) / 2)
-    assert found["pair_accuracy"] == pytest.approx((1 / 3 + 1) / 2)
+    assert found["pair_accuracy"] == pytest.approx((1 + 1) / (3 + 1))
 
 
-def test_only_the_first_ten_count() -> None:
-    relevance, scores = np.eye(1, 12, 11)[0], -np.arange(12.0)
-    assert ndcg(relevance, scores) == 0.0
-    assert mean_over([(np.ones(3), np.ones(3))], ndcg) == 0.0
+def test_relevance_counts_from_the_least_of_the_query(
+    model_of: Callable[..., TextModel],
+) -> None:
+    model = model_of("ranking")
+    ratings = (Candidate("x", -1.0), Candidate("y", 4.0))
+    truth = TASK.encode(model, [Example("a", candidates=ratings)]).truth([0])
+    outputs = torch.tensor([[1.0], [0.0]])
+    found = TASK.scores(outputs, truth, model)
+    assert found == {"ndcg_at_10": pytest.approx(1 / math.log2(3)), "mrr": 0.5, "pair_accuracy": 0}
+    alike = TASK.encode(model, [ROWS[1]]).truth([0])
+    assert TASK.scores(torch.ones(1, 1), alike, model)["ndcg_at_10"] == 0.0
 
 
 def test_the_answer_is_the_candidates_best_first(model_of: Callable[..., TextModel]) -> None:

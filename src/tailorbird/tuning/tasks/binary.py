@@ -12,11 +12,13 @@ from torch import Tensor
 
 from tailorbird.config import LossSettings
 from tailorbird.errors import TuningError
+from tailorbird.metrics import accuracy
+from tailorbird.metrics.labels import average_precision, positive_f1, roc_auc
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
 from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.classes import encode_classes, tokens_of
-from tailorbird.tuning.tasks.scoring import best_threshold, f1_of
+from tailorbird.tuning.tasks.multi_label import N_TO_CHOOSE, chosen_thresholds
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
 
 POSITIVE = {"1", "true", "yes", "y", "positive", "pos", "spam", "toxic"}
@@ -57,27 +59,31 @@ def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
 
     ``roc_auc`` and ``average_precision`` need no threshold; they are there where both classes are.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
-    says_yes = model.head.says_yes(outputs)[:, 0]
-    is_true = truth.targets.bool()
+    says_yes = model.head.says_yes(outputs)[:, 0].numpy()
+    is_true, logits = truth.targets.numpy() == 1, outputs[:, 0].numpy()
     n_right = int((says_yes & is_true).sum())
-    found = f1_of(n_right, int(says_yes.sum()), int(is_true.sum()))
-    found["accuracy"] = (says_yes == is_true).float().mean().item()
-    if 0 < is_true.sum() < len(is_true):
-        logits = outputs[:, 0].numpy()
-        found["roc_auc"] = float(roc_auc_score(is_true.numpy(), logits))
-        found["average_precision"] = float(average_precision_score(is_true.numpy(), logits))
+    found = {
+        "f1": positive_f1(is_true, says_yes),
+        "precision": n_right / max(1, int(says_yes.sum())),
+        "recall": n_right / max(1, int(is_true.sum())),
+        "accuracy": accuracy(is_true, says_yes),
+    }
+    if is_true.any() and not is_true.all():
+        found["roc_auc"] = roc_auc(is_true, logits)
+        found["average_precision"] = average_precision(is_true, logits)
     return found
 
 
 def finish(model: TextModel, examples: Sequence[Example]) -> str:
     """The threshold with the best F1 on validation, kept in the head."""
     encoded = encode(model, examples)
-    probs = model.logits(encoded.tokens).sigmoid()[:, 0].numpy()
-    threshold = best_threshold(probs, encoded.targets.numpy() == 1)
-    model.head.thresholds.fill_(threshold)
-    return f"threshold: {model.labels[1]} from {threshold:.3f} (best F1 on validation)"
+    probs = model.logits(encoded.tokens).sigmoid()
+    threshold = chosen_thresholds(probs, encoded.targets[:, None])
+    model.head.thresholds.copy_(threshold)
+    return (
+        f"threshold: {model.labels[1]} from {threshold.item():.3f} (best F1 on validation, 0.5 "
+        f"where fewer than {N_TO_CHOOSE} rows are {model.labels[1]})"
+    )
 
 
 def predict(model: TextModel, examples: Sequence[Example]) -> list[dict[str, Any]]:

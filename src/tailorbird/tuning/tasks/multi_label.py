@@ -12,12 +12,20 @@ import torch
 from torch import Tensor
 
 from tailorbird.config import LossSettings
+from tailorbird.metrics.labels import (
+    best_thresholds,
+    macro_f1_of_labels,
+    micro_f1_of_labels,
+    subset_accuracy,
+)
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
 from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.classes import tokens_of, unknown_label
-from tailorbird.tuning.tasks.scoring import best_threshold
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth
+
+N_TO_CHOOSE = 5
+"""Rows with a yes that a threshold is chosen by; with fewer it stays where it was."""
 
 
 def names_of(example: Example) -> tuple[str, ...]:
@@ -48,33 +56,36 @@ def binary_cross_entropy(outputs: Tensor, truth: Truth, settings: LossSettings) 
 
 
 def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
-    """F1 of all decisions together, mean F1 of the labels, share of rows that are right in all.
+    """F1 of all decisions together, mean F1 of the labels, share of rows that are right in all."""
+    given, true = model.head.says_yes(outputs).numpy(), truth.targets.numpy()
+    return {
+        "micro_f1": micro_f1_of_labels(true, given),
+        "macro_f1": macro_f1_of_labels(true, given),
+        "subset_accuracy": subset_accuracy(true, given),
+    }
 
-    A label that no row has and none is given counts as 0 in ``macro_f1``, as scikit-learn has it.
+
+def chosen_thresholds(probs: Tensor, targets: Tensor) -> Tensor:
+    """(C,) the probability from which a yes has its best F1, both (N, C).
+
+    It stays 0.5 where fewer than `N_TO_CHOOSE` rows are a yes: the choice would be chance.
     """
-    from sklearn.metrics import f1_score
-
-    given, true = model.head.says_yes(outputs).numpy(), truth.targets.numpy() == 1
-    micro, macro = (
-        float(f1_score(true, given, average=average, zero_division=0.0))
-        for average in ("micro", "macro")
-    )
-    subset = float((given == true).all(-1).mean())
-    return {"micro_f1": micro, "macro_f1": macro, "subset_accuracy": subset}
+    found = torch.from_numpy(best_thresholds(targets.numpy(), probs.numpy())).float()
+    return torch.where(targets.sum(0) >= N_TO_CHOOSE, found, 0.5)
 
 
 def finish(model: TextModel, examples: Sequence[Example]) -> str:
     """For each label the threshold with the best F1 on validation, kept in the head."""
     encoded = encode(model, examples)
-    probs = model.logits(encoded.tokens).sigmoid().numpy()  # (B, C)
-    is_true = encoded.targets.numpy() == 1
-    found = [best_threshold(p, t) for p, t in zip(probs.T, is_true.T, strict=True)]
-    model.head.thresholds.copy_(torch.tensor(found))
-    said = ", ".join(
-        f"{name} {one:.2f}" for name, one in zip(model.labels[:5], found, strict=False)
-    )
+    found = chosen_thresholds(model.logits(encoded.tokens).sigmoid(), encoded.targets)
+    model.head.thresholds.copy_(found)
+    shown = zip(model.labels[:5], found.tolist(), strict=False)
+    said = ", ".join(f"{name} {one:.2f}" for name, one in shown)
     more = " …" if len(found) > 5 else ""
-    return f"thresholds: {said}{more} (best F1 on validation, 0.5 where few rows have a label)"
+    return (
+        f"thresholds: {said}{more} (best F1 on validation, 0.5 where fewer than {N_TO_CHOOSE} "
+        "rows have the label)"
+    )
 
 
 def predict(model: TextModel, examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from tailorbird.config import LossSettings
+from tailorbird.metrics.ranking import mrr, ndcg, pairwise_accuracy
 from tailorbird.modeling import TextModel
 from tailorbird.modeling.packing import TokenizedTexts, offsets_of
 from tailorbird.records import Example
 from tailorbird.tuning import losses
-from tailorbird.tuning.tasks.scoring import mean_over, ndcg, pair_accuracy, reciprocal_rank
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
 
 
@@ -67,14 +67,20 @@ def margin(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:
 
 
 def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
-    """Means over the queries whose candidates differ in relevance."""
+    """Means over the queries whose candidates differ, each counted from its least relevant one.
+
+    0 where no query has anything to order: the best weights are chosen by comparing scores.
+    """
     counts = torch.bincount(truth.rows, minlength=truth.n_rows).tolist()
     relevance, found = (part.double().split(counts) for part in (truth.targets, outputs[:, 0]))
-    groups = [(r.numpy(), s.numpy()) for r, s in zip(relevance, found, strict=True) if len(r)]
+    above = [(of_row - of_row.min()).numpy() for of_row in relevance]
+    guesses = [of_row.numpy() for of_row in found]
+    if not any(of_row.any() for of_row in above):
+        return {"ndcg_at_10": 0.0, "mrr": 0.0, "pair_accuracy": 0.0}
     return {
-        "ndcg_at_10": mean_over(groups, ndcg),
-        "mrr": mean_over(groups, reciprocal_rank),
-        "pair_accuracy": mean_over(groups, pair_accuracy),
+        "ndcg_at_10": ndcg(above, guesses, k=10),
+        "mrr": mrr(above, guesses),
+        "pair_accuracy": pairwise_accuracy(above, guesses),
     }
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from tailorbird.config import LossSettings
+from tailorbird.metrics.numbers import mae, r_squared, rmse, spearman
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
 from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.classes import tokens_of
-from tailorbird.tuning.tasks.scoring import r_squared, spearman
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
 
 
@@ -54,12 +54,11 @@ def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
     """
     values = model.head.numbers(outputs).numpy()
     targets = model.head.numbers(truth.targets[:, None]).numpy()
-    error = torch.from_numpy(values - targets)
     return {
         "r2": r_squared(targets, values),
         "spearman": spearman(targets, values),
-        "mae": error.abs().mean().item(),
-        "rmse": error.square().mean().sqrt().item(),
+        "mae": mae(targets, values),
+        "rmse": rmse(targets, values),
     }
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from tailorbird.config import LossSettings
 from tailorbird.errors import ConfigError
+from tailorbird.metrics.numbers import spearman
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example
 from tailorbird.tuning import losses
-from tailorbird.tuning.tasks.scoring import spearman
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
 
 TEMPERATURE = 0.05

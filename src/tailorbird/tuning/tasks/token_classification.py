@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tailorbird.config import LossSettings
+from tailorbird.metrics.spans import span_scores
 from tailorbird.modeling import TextModel
 from tailorbird.modeling.packing import TokenizedTexts
 from tailorbird.records import Example, Span
@@ -20,7 +21,6 @@ from tailorbird.text import cut_words
 from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.bio import decode, spans_between, tag_words, tags_of
 from tailorbird.tuning.tasks.classes import unknown_label
-from tailorbird.tuning.tasks.scoring import f1_of
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, label_bits, missing
 
 TAG, EXACT, LOST = range(3)
@@ -107,16 +107,21 @@ def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
     """
     counts = torch.bincount(truth.rows, minlength=truth.n_rows).tolist()
     decoded = decode(outputs.log_softmax(-1), counts, model.labels)
-    n_right = n_found = 0
-    n_true = int(truth.targets[:, LOST].sum() + truth.targets[:, EXACT].sum())
+    true, found = [], []
     for path, of_text in zip(decoded, truth.targets.split(counts), strict=True):
         tags = [model.labels[k] for k in of_text[:, TAG].tolist()]
         is_exact = of_text[:, EXACT].tolist()
-        true = {span for span in spans_between(tags) if is_exact[span[0]]}
-        found = set(spans_between([model.labels[k] for k in path]))
-        n_right += len(found & true)
-        n_found += len(found)
-    return {f"span_{name}": value for name, value in f1_of(n_right, n_found, n_true).items()}
+        n_lost = int(of_text[:, LOST].sum())
+        # A lost span ends before it begins, so that no found one is like it.
+        lost = [Span(k + 1, 0, "") for k in range(n_lost)]
+        true.append([*(Span(*s) for s in spans_between(tags) if is_exact[s[0]]), *lost])
+        found.append([Span(*s) for s in spans_between([model.labels[k] for k in path])])
+    of_all = span_scores(true, found)
+    return {
+        "span_f1": of_all.f1,
+        "span_precision": of_all.precision,
+        "span_recall": of_all.recall,
+    }
 
 
 def predict(model: TextModel, examples: Sequence[Example]) -> list[dict[str, Any]]:
