@@ -52,7 +52,6 @@ PASSAGES = {
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch
-    ("testing", "tuning.loop"),  # and at one update
     ("tuning", "data.batching"),  # batches are made for the loop alone
 }
 """The imports past a door, each with its reason."""
