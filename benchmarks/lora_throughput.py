@@ -85,7 +85,7 @@ def ours_cached(options: argparse.Namespace) -> dict[str, float]:
 def peft(options: argparse.Namespace, *, above: int = 0) -> dict[str, float]:
     """Trainer and PEFT, LoRA above the lowest *above* layers."""
     from benchmarks import peers
-    from benchmarks.trainer import load_tokenizer, padded, rows_for, warm_up
+    from benchmarks.trainer import load_tokenizer, n_tokens, padded, rows_for, warm_up
 
     train, held, _ = load_set("banking77", options.data, n_rows=options.rows)
     labels = sorted({*train.targets, *held.targets})
@@ -105,9 +105,8 @@ def peft(options: argparse.Namespace, *, above: int = 0) -> dict[str, float]:
     model = peers.MeanPooled(adapted, len(labels))
     warm_up(model, padded(tokenizer), encoded[0], **how.settings())
     clock = peers.fit(model, padded(tokenizer), encoded[0], how)
-    n_tokens = sum(len(row["input_ids"]) for row in encoded[0])
     return {
-        "tokens_per_s": n_tokens * len(clock.epochs_s) / sum(clock.epochs_s),
+        "tokens_per_s": n_tokens(encoded[0]) * len(clock.epochs_s) / sum(clock.epochs_s),
         "accuracy": peers.accuracy(model, padded(tokenizer), encoded[1], bf16=how.bf16),
         "trainable": side.n_trainable(model),
         "peak_gib": peak_gib(),

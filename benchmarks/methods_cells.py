@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -101,8 +102,9 @@ def run_ours(cell: Cell, task: Task) -> dict[str, Any]:
     prepared = ours.prepare(
         task.train, task.labels, task.folder, settings, max_tokens=task.max_tokens
     )
+    start = time.perf_counter()
     prepared = ours.with_trunk(prepared)
-    train_s = sum(ours.epochs(prepared, cell.n_epochs))
+    train_s = time.perf_counter() - start + sum(ours.epochs(prepared, cell.n_epochs))
     return {
         "validation": ours.accuracy(prepared.model, task.validation),
         "test": ours.accuracy(prepared.model, task.test) if cell.seed else None,
@@ -135,8 +137,9 @@ def run_peer(cell: Cell, task: Task) -> dict[str, Any]:
     n_steps = cell.n_epochs * -(-len(rows) // 64)
     peers.seed(cell.seed)
     backbone = peers.load_backbone(str(task.folder.path))
-    adapted, callbacks = adapt(backbone, cell.method, n_steps=n_steps)
+    adapted, callbacks, penalty = adapt(backbone, cell.method, n_steps=n_steps)
     model = peers.MeanPooled(adapted, len(task.labels))
+    model.penalty = penalty
     how = peers.PeerFit(
         cell.n_epochs,
         rate * cell.factor,

@@ -20,6 +20,7 @@ from benchmarks.sets import Rows
 from tailorbird.config import Settings
 from tailorbird.data.batching import epoch_batches
 from tailorbird.modeling import TextModel, build_model
+from tailorbird.modeling.heads import HeadSpec
 from tailorbird.records import Example
 from tailorbird.tuning import TuningPlan, TuningRun, plan_tuning
 from tailorbird.tuning.loop import update
@@ -76,11 +77,22 @@ def prepare(
 
 
 def model_and_plan(
-    n_rows: int, labels: Sequence[str], folder: Any, settings: Settings, *, max_tokens: int = 64
+    n_rows: int,
+    labels: Sequence[str],
+    folder: Any,
+    settings: Settings,
+    *,
+    max_tokens: int = 64,
+    spec: HeadSpec | None = None,
+    device: str = "cpu",
 ) -> tuple[TextModel, TuningPlan]:
-    """A new model and the plan of *settings* for *n_rows* training rows."""
+    """A new model and the plan of *settings* for *n_rows* training rows.
+
+    The rest is as `build_model` takes it, but for *device*, where the model is put.
+    """
     torch.manual_seed(settings.tuning.seed)
-    model = build_model(folder, labels, settings=settings.model, max_tokens=max_tokens)
+    model = build_model(folder, labels, settings=settings.model, spec=spec, max_tokens=max_tokens)
+    model.to(device)
     plan, _ = plan_tuning(
         model,
         n_rows=n_rows,

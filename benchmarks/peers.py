@@ -49,6 +49,7 @@ class MeanPooled(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.config = backbone.config
+        self.penalty: Callable[[], Tensor] | None = None  # what a method adds to the loss
         self.dropout = dropout
         width = self.config.hidden_size
         self.scale = width**0.5
@@ -71,6 +72,8 @@ class MeanPooled(nn.Module):
         z = self.scale * F.normalize(pooled.float(), dim=-1)
         logits = self.head(F.dropout(z, self.dropout, self.training))
         loss = None if labels is None else F.cross_entropy(logits.float(), labels)
+        if loss is not None and self.penalty is not None:
+            loss = loss + self.penalty()
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 

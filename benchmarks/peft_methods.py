@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from peft import (
     AdaLoraConfig,
     PeftModelForFeatureExtraction,
@@ -12,6 +14,7 @@ from peft import (
     TaskType,
     get_peft_model,
 )
+from torch import Tensor
 from transformers import TrainerCallback
 
 from benchmarks.peers import lora_targets, with_lora
@@ -21,28 +24,22 @@ OURS = MethodSettings()
 
 
 class GiveRanks(TrainerCallback):  # type: ignore[misc]
-    """AdaLoRA's own step, which Trainer does not take by itself: after the update, before zeroing.
-
-    The penalty on skewed factors is added here as well, by its gradient: PEFT adds it to the loss
-    of the model that it wraps, and the wrapped one has none.
-    """
+    """AdaLoRA's own step, which Trainer does not take by itself."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """Gradients are whole and clipped."""
-        skewness(self.model).backward()
-
     def on_optimizer_step(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
-        """Gradients are still there."""
+        """After the update, while the gradients are still there."""
         self.model.base_model.update_and_allocate(state.global_step + 1)
 
 
-def skewness(model: Any, weight: float = OURS.orthogonality) -> Any:
-    """``weight * mean |P Pᵀ - I|`` over the factors, as in PEFT's own forward."""
-    import torch
+def skewness(model: Any, weight: float = OURS.orthogonality) -> Tensor:
+    """``weight * mean |P Pᵀ - I|`` over the factors.
 
+    As in PEFT's own forward, which adds it to the loss of the model that it wraps; the one wrapped
+    here makes no loss.
+    """
     terms = []
     for name, p in model.named_parameters():
         if "lora_A" in name or "lora_B" in name:
@@ -51,8 +48,11 @@ def skewness(model: Any, weight: float = OURS.orthogonality) -> Any:
     return weight * torch.stack(terms).mean()
 
 
-def adapt(backbone: Any, method: str, *, n_steps: int) -> tuple[Any, list[TrainerCallback]]:
-    """(*backbone* with the method on it, what Trainer must call back for it).
+Adapted = tuple[Any, list[TrainerCallback], Callable[[], Tensor] | None]
+
+
+def adapt(backbone: Any, method: str, *, n_steps: int) -> Adapted:
+    """(*backbone* with the method on it, what Trainer must call back for it, a term for the loss).
 
     The word table is left as pretrained in full tuning too, where it is larger than 100,000 rows,
     as ours does: moving it all costs more than the layers.
@@ -61,9 +61,9 @@ def adapt(backbone: Any, method: str, *, n_steps: int) -> tuple[Any, list[Traine
     if method == "full":
         if config.vocab_size > 100_000:
             backbone.get_input_embeddings().requires_grad_(False)
-        return backbone, []
+        return backbone, [], None
     if method == "lora":
-        return with_lora(backbone, rank=OURS.rank, alpha=OURS.alpha), []
+        return with_lora(backbone, rank=OURS.rank, alpha=OURS.alpha), [], None
     if method == "adalora":
         model = get_peft_model(
             backbone,
@@ -80,7 +80,7 @@ def adapt(backbone: Any, method: str, *, n_steps: int) -> tuple[Any, list[Traine
                 target_modules=lora_targets("", config.num_hidden_layers),
             ),
         )
-        return model, [GiveRanks(model)]
+        return model, [GiveRanks(model)], lambda: skewness(model)
     kinds = {"prefix": PrefixTuningConfig, "prompt": PromptTuningConfig}
     how = kinds[method](
         task_type=TaskType.FEATURE_EXTRACTION,
@@ -89,4 +89,4 @@ def adapt(backbone: Any, method: str, *, n_steps: int) -> tuple[Any, list[Traine
         token_dim=config.hidden_size,
         num_attention_heads=config.num_attention_heads,
     )
-    return PeftModelForFeatureExtraction(backbone, how), []
+    return PeftModelForFeatureExtraction(backbone, how), [], None

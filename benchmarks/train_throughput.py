@@ -59,13 +59,15 @@ def trainer(
     options: argparse.Namespace, config: dict[str, Any], **settings: Any
 ) -> dict[str, float]:
     """Trainer with *settings*, its model with *config*."""
-    from benchmarks.trainer import load_peer, load_tokenizer, rows_for, tokens_per_s
+    from benchmarks import trainer as peer
 
     rows, labels = load_rows(options)
     folder = str(side.backbone(options.backbone).path)
-    tokenizer, model = load_tokenizer(folder), load_peer(folder, len(labels), **config)
-    encoded = rows_for(tokenizer, rows.texts, [labels.index(label) for label in rows.targets])
-    return {"tokens_per_s": tokens_per_s(model, tokenizer, encoded, seed=0, **settings)}
+    tokenizer = peer.load_tokenizer(folder)
+    model = peer.load_peer(folder, len(labels), **config)
+    encoded = peer.rows_for(tokenizer, rows.texts, [labels.index(label) for label in rows.targets])
+    seconds = peer.seconds_of_epoch(model, peer.padded(tokenizer), encoded, seed=0, **settings)
+    return {"tokens_per_s": peer.n_tokens(encoded) / seconds}
 
 
 def trainer_best(options: argparse.Namespace) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The peer of the benchmarks: `transformers.Trainer`, with its real tokens counted and timed.
+"""The peer of the benchmarks: `transformers.Trainer`, timed.
 
 The clock runs from the beginning of an epoch to its end, so that it counts what a person waits
 for: drawing and padding the batches, the updates, and Trainer's own bookkeeping. Tokenising,
@@ -66,19 +66,6 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.epochs_s.append(time.perf_counter() - self.start_s)
-
-
-class CountingCollator:
-    """Hands on to *collate* and remembers how many tokens of each batch are real."""
-
-    def __init__(self, collate: Callable[[Any], Any]) -> None:
-        self.collate = collate
-        self.counts: list[int] = []
-
-    def __call__(self, features: Any) -> Any:
-        """Collate, count, hand on."""
-        self.counts.append(sum(len(row["input_ids"]) for row in features))
-        return self.collate(features)
 
 
 class GroupedTrainer(Trainer):  # type: ignore[misc]
@@ -150,9 +137,9 @@ def trainer_of(
     )
 
 
-def padded(tokenizer: Any) -> CountingCollator:
-    """A counting collator that pads each batch to its longest text."""
-    return CountingCollator(DataCollatorWithPadding(tokenizer))
+def padded(tokenizer: Any) -> Callable[[Any], Any]:
+    """Pads each batch to its longest text."""
+    return DataCollatorWithPadding(tokenizer)
 
 
 def warm_up(
@@ -166,13 +153,18 @@ def warm_up(
         trainer_of(model, collate, longest, {"output_dir": folder} | quiet).train()
 
 
-def tokens_per_s(
-    model: Any, tokenizer: Any, rows: Sequence[dict[str, Any]], **settings: Any
+def seconds_of_epoch(
+    model: Any, collate: Callable[[Any], Any], rows: Sequence[dict[str, Any]], **settings: Any
 ) -> float:
-    """Real tokens per second of one epoch of Trainer over *rows*, fetching and padding included."""
-    warm_up(model, padded(tokenizer), rows, **settings)
+    """Seconds of one epoch of Trainer over *rows*, fetching and padding included; warmed up."""
+    warm_up(model, collate, rows, **settings)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         once = settings | {"num_train_epochs": 1, "output_dir": folder}
-        trainer_of(model, padded(tokenizer), rows, once, callbacks=[clock]).train()
-    return sum(len(row["input_ids"]) for row in rows) / sum(clock.epochs_s)
+        trainer_of(model, collate, rows, once, callbacks=[clock]).train()
+    return sum(clock.epochs_s)
+
+
+def n_tokens(rows: Sequence[dict[str, Any]]) -> int:
+    """Real tokens of all rows."""
+    return sum(len(row["input_ids"]) for row in rows)
