@@ -54,6 +54,7 @@ def prepare(
     model, plan = ours.model_and_plan(
         len(rows), [], folder, settings, spec=TASKS[TASK].spec, device=device
     )
+    model.head.requires_grad_(False)  # an untied head stays as pretrained, as PEFT leaves it
     return ours.Prepared(TuningRun(model, plan), encode(rows))
 
 

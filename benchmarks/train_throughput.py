@@ -8,8 +8,9 @@ The clock of every side runs from before the first batch is fetched to after the
 batching, padding or packing, and the updates are counted; loading, tokenising and three updates to
 warm up are not. Padding never counts as tokens.
 
-Trainer as it comes (batch 16, fp32), and at its best: bf16, batch 64 as ours, grouped by length, no
-dropout in the layers (we have none either), and the faster of its two attentions (`--attention`).
+Trainer as it comes (batch 16, fp32); with bf16, batches of 64 as ours, grouped by length; and the
+same without dropout in the layers (we have none either) and with the attention that is faster on
+short texts (`--attention`). Its best is the fastest of the three.
 
 ``fraction_of_bf16_peak`` is what our step does of the largest product that this machine was seen
 to do in bf16: 6 operations a token and weight of the layers, 2 of them forward.
@@ -18,6 +19,7 @@ to do in bf16: 6 operations a token and weight of the layers, 2 of them forward.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks import ours as side
@@ -70,7 +72,14 @@ def trainer(
     return {"tokens_per_s": peer.n_tokens(encoded) / seconds}
 
 
-def trainer_best(options: argparse.Namespace) -> dict[str, float]:
+def trainer_grouped(options: argparse.Namespace) -> dict[str, float]:
+    """Trainer with our batches and number format, its model as it comes."""
+    from benchmarks.trainer import BEST
+
+    return trainer(options, {}, **BEST)
+
+
+def trainer_tuned(options: argparse.Namespace) -> dict[str, float]:
     """Trainer with everything that made it faster here."""
     from benchmarks.trainer import BEST, NO_DROPOUT
 
@@ -85,8 +94,24 @@ def trainer_as_it_comes(options: argparse.Namespace) -> dict[str, float]:
 SIDES = {
     "ours": ours,
     "Trainer as it comes": trainer_as_it_comes,
-    "Trainer at its best": trainer_best,
+    "Trainer, bf16 grouped": trainer_grouped,
+    "Trainer, tuned": trainer_tuned,
 }
+
+
+def result_of(medians: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The figures of the last line; the best of Trainer is the fastest of its three."""
+    speed = {name: row["tokens_per_s"] for name, row in medians.items()}
+    best = max(value for name, value in speed.items() if name != "ours")
+    return {
+        "ratio_vs_trainer": speed["ours"] / speed["Trainer as it comes"],
+        "ratio_vs_trainer_best": speed["ours"] / best,
+        "fraction_of_bf16_peak": medians["ours"]["fraction_of_bf16_peak"],
+        "tokens_per_s": speed["ours"],
+        "trainer_tokens_per_s": speed["Trainer as it comes"],
+        "trainer_grouped_tokens_per_s": speed["Trainer, bf16 grouped"],
+        "trainer_tuned_tokens_per_s": speed["Trainer, tuned"],
+    }
 
 
 def main() -> None:
@@ -95,21 +120,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=N_ROWS, help="rows that every side goes over")
     parser.add_argument("--backbone", default="minilm", help="minilm, or a folder in hub form")
     parser.add_argument(
-        "--attention", choices=("eager", "sdpa"), default="eager", help="of Trainer at its best"
+        "--attention", choices=("eager", "sdpa"), default="eager", help="of Trainer, tuned"
     )
     medians = compare(parser, SIDES, "benchmarks.train_throughput")
-    if medians is None:
-        return
-    speed = {name: row["tokens_per_s"] for name, row in medians.items()}
-    result = {
-        "ratio_vs_trainer": speed["ours"] / speed["Trainer as it comes"],
-        "ratio_vs_trainer_best": speed["ours"] / speed["Trainer at its best"],
-        "fraction_of_bf16_peak": medians["ours"]["fraction_of_bf16_peak"],
-        "tokens_per_s": speed["ours"],
-        "trainer_tokens_per_s": speed["Trainer as it comes"],
-        "trainer_best_tokens_per_s": speed["Trainer at its best"],
-    }
-    show(medians, result)
+    if medians is not None:
+        show(medians, result_of(medians))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from benchmarks.rounds import peak_gib
 from benchmarks.sets import SETS, load_set, read_dialogues
 from benchmarks.trainer import GroupedOrder, n_tokens, rows_for
 
-from benchmarks import causal_sft, gpu, lora_throughput, scaling, time_to_accuracy
+from benchmarks import causal_sft, gpu, lora_throughput, scaling, time_to_accuracy, train_throughput
 from tailorbird.config import MethodSettings
 from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import load_backbone
@@ -154,6 +154,14 @@ def test_rows_of_the_peer_are_cut_and_counted_without_padding() -> None:
 
     rows = rows_for(tokenizer, ["abc", "abcdef"], [0, 1], max_tokens=4)
     assert n_tokens(rows) == 7
+
+
+def test_full_tuning_is_compared_with_the_fastest_of_trainers_settings() -> None:
+    speeds = {"ours": 12.0, "Trainer as it comes": 1.0, "Trainer, bf16 grouped": 3.0}
+    rows = {name: {"tokens_per_s": speed} for name, speed in speeds.items()}
+    rows["ours"]["fraction_of_bf16_peak"] = 0.6
+    result = train_throughput.result_of(rows | {"Trainer, tuned": {"tokens_per_s": 2.0}})
+    assert (result["ratio_vs_trainer"], result["ratio_vs_trainer_best"]) == (12, 4)
 
 
 def test_time_to_accuracy_says_when_its_ratio_is_a_lower_bound() -> None:
