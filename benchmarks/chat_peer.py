@@ -50,7 +50,7 @@ def load_adapted(model: Any, how: Recipe) -> Any:
 
     config = LoraConfig(
         r=how.rank,
-        lora_alpha=how.alpha,
+        lora_alpha=int(how.alpha),
         lora_dropout=0.0,
         target_modules=list(LINEARS),
         task_type="CAUSAL_LM",

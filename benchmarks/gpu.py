@@ -29,6 +29,7 @@ from benchmarks.chat_rows import ChatRow
 from benchmarks.rounds import compare, show
 from tailorbird.config import ModelSettings, Settings, TuningSettings
 from tailorbird.modeling.packing import TokenizedTexts
+from tailorbird.tuning import TuningRun
 from tailorbird.tuning.tasks import EncodedExamples
 from tailorbird.weights import BackboneFolder
 
@@ -122,11 +123,11 @@ def encoder_ours(options: argparse.Namespace) -> dict[str, float]:
             len(ids), labels, backbone, settings, device=options.device
         )
     rows = EncodedExamples(TokenizedTexts.from_lists(ids), torch.arange(len(ids)) % N_LABELS)
-    prepared = ours.Prepared(ours.TuningRun(model, plan), rows)
+    prepared = ours.Prepared(TuningRun(model, plan), rows)
     ours.warm_up(prepared)
     peak = ours.largest_product(device=options.device)
     speed = ours.n_tokens(rows) / ours.epoch_s(prepared)
-    n_weights = sum(p.numel() for p in model.backbone.layers.parameters() if p.ndim > 1)
+    n_weights = ours.n_layer_weights(model)
     return {
         "tokens_per_s": speed,
         "peak_gflop_per_s": peak,
@@ -137,7 +138,7 @@ def encoder_ours(options: argparse.Namespace) -> dict[str, float]:
 
 def encoder_trainer(options: argparse.Namespace) -> dict[str, float]:
     """Full fine-tuning by Trainer at its best."""
-    from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
+    from transformers import AutoModelForSequenceClassification
 
     from benchmarks.trainer import BEST, NO_DROPOUT, seconds_of_epoch
 
@@ -149,25 +150,20 @@ def encoder_trainer(options: argparse.Namespace) -> dict[str, float]:
             folder, num_labels=N_LABELS, **NO_DROPOUT
         )
     settings = BEST | {"per_device_train_batch_size": options.batch_size, "seed": 0}
-    seconds = seconds_of_epoch(model, DataCollatorWithPadding(_Padder()), rows, **settings)
+    seconds = seconds_of_epoch(model, _pad, rows, **settings)
     return {"tokens_per_s": sum(map(len, ids)) / seconds, "gpu_gib": gpu_gib()}
 
 
-class _Padder:
-    """Pads with 0, as a tokenizer would."""
-
-    padding_side = "right"
-
-    def pad(self, features: Any, **_: Any) -> dict[str, Any]:
-        """Tensors (B, L) of ids, mask and labels."""
-        longest = max(len(row["input_ids"]) for row in features)
-        ids = torch.zeros(len(features), longest, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(features):
-            ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
-            mask[i, : len(row["input_ids"])] = 1
-        labels = torch.tensor([row["labels"] for row in features])
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+def _pad(features: Any) -> dict[str, torch.Tensor]:
+    """Tensors (B, L) of ids and mask, filled up with 0, and labels (B,)."""
+    longest = max(len(row["input_ids"]) for row in features)
+    ids = torch.zeros(len(features), longest, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(features):
+        ids[i, : len(row["input_ids"])] = torch.tensor(row["input_ids"])
+        mask[i, : len(row["input_ids"])] = 1
+    labels = torch.tensor([row["labels"] for row in features])
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def chat_rows(options: argparse.Namespace) -> list[ChatRow]:

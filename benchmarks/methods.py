@@ -4,12 +4,12 @@ Banking77 (MiniLM, accuracy on its test split), FinFE (Chinese, E5, accuracy on 
 CLUENER (Chinese, E5, entity F1 on its dev split). PEFT is measured where it has the method: LoRA,
 AdaLoRA, prefix-tuning, prompt-tuning; Trainer alone is the peer of full tuning.
 
-Both sides get the same rows, epochs, batches, schedule and head, tune the same weights (no layer
-is frozen but the word table) and have their rate chosen in the same way: of three (`--grid`, times
-the rate that our plan would take) the one with the best validation figure with seed 0. Validation
-is a tenth of train. Then `--seeds` further seeds are trained at that rate and measured on the
-test rows; the table has their mean. Each training is a process of its own, so that its memory is
-its own.
+Both sides get the same rows, epochs, batches, schedule and form of head (ours begins it from
+pretrained features where the task allows, as a build does), and tune the same weights (no layer is
+frozen). Each has its rate chosen in the same way: of three (`--grid`, times the rate that our plan
+would take) the one with the best validation figure with seed 0. Validation is a tenth of train.
+Then `--seeds` further seeds are trained at that rate and measured on the test rows; the table has
+their mean. Each training is a process of its own, so that its memory is its own.
 
 It takes hours, so every training is a line in ``OUT/results.jsonl``: what is there for the same
 settings is not done again, `--minutes` stops before the next training, and `--summary` prints what

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks import ours
+from benchmarks import methods_tokens, ours
 from benchmarks.rounds import peak_gib
 from benchmarks.sets import SETS, Rows, load_set
 from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
+from tailorbird.modeling import TextModel
+from tailorbird.modeling.heads import HeadSpec
+from tailorbird.tuning import TuningPlan
 
 Side = Literal["ours", "peer"]
 
@@ -64,6 +67,18 @@ class Task:
     labels: list[str]
     folder: Any
     max_tokens: int
+    spec: HeadSpec
+
+    def model_and_plan(self, settings: Settings) -> tuple[TextModel, TuningPlan]:
+        """Our model for this set, new, and the plan of *settings*."""
+        return ours.model_and_plan(
+            len(self.train),
+            self.labels,
+            self.folder,
+            settings,
+            max_tokens=self.max_tokens,
+            spec=self.spec,
+        )
 
 
 def run_cell(cell: Cell, data: Path, backbone: str = "") -> dict[str, Any]:
@@ -73,10 +88,11 @@ def run_cell(cell: Cell, data: Path, backbone: str = "") -> dict[str, Any]:
     """
     one = SETS[cell.set]
     train, validation, test = load_set(cell.set, data, n_rows=cell.n_rows)
-    labels = sorted({*train.targets, *validation.targets, *test.targets})
+    runner = RUNNERS[one.task]
+    labels = runner.labels(train, validation, test)
     folder = ours.backbone(backbone or one.backbone)
-    task = Task(train, validation, test, labels, folder, one.max_tokens)
-    figures = RUNNERS[one.task][cell.side](cell, task)
+    task = Task(train, validation, test, labels, folder, one.max_tokens, runner.spec)
+    figures = (runner.ours if cell.side == "ours" else runner.peer)(cell, task)
     return {"cell": cell.to_json(), **figures, "peak_gib": peak_gib()}
 
 
@@ -115,14 +131,13 @@ def run_ours(cell: Cell, task: Task) -> dict[str, Any]:
 
 def planned_rate(cell: Cell, task: Task) -> tuple[float, float]:
     """(backbone, head) rates that our plan takes, which both sides' grids are around."""
-    _, plan = ours.model_and_plan(len(task.train), task.labels, task.folder, settings_for(cell))
+    _, plan = task.model_and_plan(settings_for(cell))
     return plan.learning_rate, plan.head_rate
 
 
 def run_peer(cell: Cell, task: Task) -> dict[str, Any]:
     """Trainer's or PEFT's side of a single-label set."""
     from benchmarks import peers
-    from benchmarks.peft_methods import adapt
     from benchmarks.trainer import load_tokenizer, padded, rows_for
 
     rate, head_rate = planned_rate(cell, task)
@@ -134,10 +149,7 @@ def run_peer(cell: Cell, task: Task) -> dict[str, Any]:
         return rows_for(tokenizer, texts, targets, max_tokens=task.max_tokens)
 
     rows = encoded(task.train)
-    n_steps = cell.n_epochs * -(-len(rows) // 64)
-    peers.seed(cell.seed)
-    backbone = peers.load_backbone(str(task.folder.path))
-    adapted, callbacks, penalty = adapt(backbone, cell.method, n_steps=n_steps)
+    adapted, callbacks, penalty = adapted_peer(cell, task, n_rows=len(rows))
     model = peers.MeanPooled(adapted, len(task.labels))
     model.penalty = penalty
     how = peers.PeerFit(
@@ -160,9 +172,38 @@ def run_peer(cell: Cell, task: Task) -> dict[str, Any]:
     }
 
 
-RUNNERS: Mapping[str, Mapping[Side, Callable[[Cell, Task], dict[str, Any]]]] = {
-    "single_label": {"ours": run_ours, "peer": run_peer},
+def adapted_peer(cell: Cell, task: Task, *, n_rows: int) -> Any:
+    """The peer's backbone with the method on it, and what goes with it; see `peft_methods`."""
+    from benchmarks import peers
+    from benchmarks.peft_methods import adapt
+
+    peers.seed(cell.seed)
+    backbone = peers.load_backbone(str(task.folder.path))
+    return adapt(backbone, cell.method, n_steps=cell.n_epochs * -(-n_rows // 64))
+
+
+def classes_of(*parts: Rows) -> list[str]:
+    """All labels, sorted."""
+    return sorted({label for part in parts for label in part.targets})
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """How the sets of one task are trained and measured."""
+
+    spec: HeadSpec
+    labels: Callable[..., list[str]]
+    ours: Callable[[Cell, Task], dict[str, Any]]
+    peer: Callable[[Cell, Task], dict[str, Any]]
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "single_label": Runner(HeadSpec(), classes_of, run_ours, run_peer),
+    "tokens": Runner(
+        methods_tokens.TOKENS.spec,
+        methods_tokens.labels_of,
+        methods_tokens.run_ours,
+        methods_tokens.run_peer,
+    ),
 }
-"""How each task of `PublicSet` is trained and measured. Token classification (CLUENER) belongs
-here as ``"tokens"``; until it does, the summary lists its sets as missing. Its rows are read
-already: texts with (start, end, label) spans in characters."""
+"""By the task of `PublicSet`; the summary lists sets of other tasks as missing."""

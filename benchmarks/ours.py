@@ -110,6 +110,12 @@ def n_trainable(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def n_layer_weights(model: TextModel) -> int:
+    """Weights of the layers' matrices: what most operations of a step are with."""
+    layers: Any = model.backbone.layers
+    return sum(p.numel() for p in layers.parameters() if p.ndim > 1)
+
+
 def warm_up(prepared: Prepared, *, n_updates: int = N_WARM) -> None:
     """Updates on the longest rows with a rate of 0, after which counters are as they were."""
     run, rows = prepared.run, prepared.train

@@ -84,7 +84,7 @@ def load_backbone(folder: str, *, attention: str = "eager") -> Any:
     )
 
 
-class StopAt(TrainerCallback):  # type: ignore[misc]
+class StopAt(TrainerCallback):
     """Ends the training at the first evaluation whose accuracy is at least *target*."""
 
     def __init__(self, target: float) -> None:
@@ -128,11 +128,11 @@ def with_lora(
 
     names = lora_targets(targets, backbone.config.num_hidden_layers, above=above)
     return get_peft_model(
-        backbone, LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=names)
+        backbone, LoraConfig(r=rank, lora_alpha=int(alpha), lora_dropout=0.0, target_modules=names)
     )
 
 
-def two_rates(model: MeanPooled, rate: float, head_rate: float, *, decay: float = 0.01) -> Any:
+def two_rates(model: Any, rate: float, head_rate: float, *, decay: float = 0.01) -> Any:
     """Fused AdamW as Trainer's own, with a rate of its own for the head, as ours has."""
     head = {id(p) for p in model.head.parameters()}
     groups: dict[tuple[float, float], list[Tensor]] = {}
@@ -178,7 +178,7 @@ class PeerFit:
 
 
 def fit(
-    model: MeanPooled,
+    model: Any,
     collate: Callable[[Any], Any],
     rows: Sequence[dict[str, Any]],
     how: PeerFit,

@@ -23,7 +23,7 @@ from tailorbird.config import MethodSettings
 OURS = MethodSettings()
 
 
-class GiveRanks(TrainerCallback):  # type: ignore[misc]
+class GiveRanks(TrainerCallback):
     """AdaLoRA's own step, which Trainer does not take by itself."""
 
     def __init__(self, model: Any) -> None:
@@ -70,7 +70,7 @@ def adapt(backbone: Any, method: str, *, n_steps: int) -> Adapted:
             AdaLoraConfig(
                 init_r=OURS.start_rank,
                 target_r=OURS.rank,
-                lora_alpha=OURS.alpha,
+                lora_alpha=int(OURS.alpha),
                 lora_dropout=0.0,
                 orth_reg_weight=OURS.orthogonality,
                 tinit=round(0.1 * n_steps),

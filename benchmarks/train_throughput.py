@@ -47,8 +47,7 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
     peak = side.largest_product()
     speed = side.n_tokens(prepared.train) / side.epoch_s(prepared)
     peak = max(peak, side.largest_product())
-    layers = prepared.model.backbone.layers.parameters()
-    n_weights = sum(p.numel() for p in layers if p.ndim > 1)
+    n_weights = side.n_layer_weights(prepared.model)
     return {
         "tokens_per_s": speed,
         "gflop_per_s": 6e-9 * n_weights * speed,

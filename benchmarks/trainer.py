@@ -50,7 +50,7 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 """Of the layers: ours have none either, and drawing the masks takes time."""
 
 
-class Clock(TrainerCallback):  # type: ignore[misc]
+class Clock(TrainerCallback):
     """Seconds from the beginning to the end of each epoch."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         self.epochs_s.append(time.perf_counter() - self.start_s)
 
 
-class GroupedTrainer(Trainer):  # type: ignore[misc]
+class GroupedTrainer(Trainer):
     """Trainer whose length-grouped order is that of a large set, also on few rows.
 
     Its own sampler lowers the mega-batch on fewer than 200 batches, so that a short span would
@@ -78,7 +78,8 @@ class GroupedTrainer(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        lengths = [len(row["input_ids"]) for row in self.train_dataset]
+        rows: Any = self.train_dataset
+        lengths = [len(row["input_ids"]) for row in rows]
         size = self.args.train_batch_size
         generator = torch.Generator().manual_seed(self.args.seed)
         return GroupedOrder(lengths, size, generator)
