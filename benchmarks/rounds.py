@@ -78,6 +78,18 @@ def show(medians: Mapping[str, Mapping[str, float]], result: Mapping[str, Any]) 
     print(json.dumps({**result, "processor": machine}))
 
 
+def peak_gib() -> float:
+    """Most memory that this process has held, in GiB, shared libraries included; 0: not known.
+
+    Read from VmHWM, which begins anew with the program; what getrusage gives a child of a large
+    process may be the parent's.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
+    return int(found[0]) / 2**20 if found else 0.0
+
+
 def folder_option(about: str | None, *, folder: str) -> argparse.ArgumentParser:
     """A parser that takes the set's folder."""
     parser = argparse.ArgumentParser(

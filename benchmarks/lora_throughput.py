@@ -1,0 +1,161 @@
+"""LoRA of rank 8, MiniLM on Banking77: real tokens per second and accuracy, ours and PEFT's.
+
+Each side trains the same epochs (`--epochs`) on the same nine tenths of the training split, batches
+of 64, and is measured on the tenth that is left out:
+
+- *ours*: LoRA on all six linear layers of each layer (`--targets` for fewer), the planned rates.
+- *ours, cached*: the lower four layers frozen and their states cached, LoRA on the top two; its
+  speed is that of the epochs from the second on. ``cached_all_tokens_per_s`` counts the first epoch
+  and the making of the cache as well.
+- *PEFT*: Trainer and PEFT with the same linear layers, rank, alpha, rates and schedule, at their
+  best: bf16, grouped by length, no dropout in the layers, a mean-pooled head with its own rate.
+- *PEFT, top 2*: the same with LoRA on the top two layers, so that nobody can say the cache is
+  compared with more work than need be.
+
+The clock runs through whole epochs: batching, padding or packing, and updates. Evaluation, loading
+and tokenising are outside on every side. Padding never counts as tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks import ours as side
+from benchmarks.rounds import compare, folder_option, peak_gib, show
+from benchmarks.sets import SETS, load_set
+from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
+
+RANK, ALPHA = 8, 16.0
+N_FROZEN = 4
+"""Of six layers; the cached side's."""
+
+
+def settings_for(options: argparse.Namespace, *, n_frozen: int) -> Settings:
+    """Ours: LoRA above *n_frozen* layers, all else as planned."""
+    return Settings(
+        model=ModelSettings(freeze_layers=n_frozen),
+        method=MethodSettings(name="lora", rank=RANK, alpha=ALPHA, targets=options.targets),
+        tuning=TuningSettings(n_epochs=options.epochs, batch_size=64, patience=0),
+    )
+
+
+def prepared(options: argparse.Namespace, *, n_frozen: int) -> tuple[side.Prepared, Any]:
+    """Our run and the held-out rows."""
+    train, held, _ = load_set("banking77", options.data, n_rows=options.rows)
+    labels = sorted({*train.targets, *held.targets})
+    folder = side.backbone(options.backbone)
+    return side.prepare(train, labels, folder, settings_for(options, n_frozen=n_frozen)), held
+
+
+def ours(options: argparse.Namespace) -> dict[str, float]:
+    """LoRA in every layer."""
+    run, held = prepared(options, n_frozen=0)
+    side.warm_up(run)
+    epochs_s = side.epochs(run, options.epochs)
+    return {
+        "tokens_per_s": side.n_tokens(run.train) * options.epochs / sum(epochs_s),
+        "accuracy": side.accuracy(run.model, held),
+        "trainable": side.n_trainable(run.model),
+        "peak_gib": peak_gib(),
+    }
+
+
+def ours_cached(options: argparse.Namespace) -> dict[str, float]:
+    """LoRA on the top layers, the states below them computed once."""
+    n_layers = side.n_layers(side.backbone(options.backbone))
+    run, held = prepared(options, n_frozen=min(N_FROZEN, n_layers - 1))
+    side.warm_up(run)
+    start = time.perf_counter()
+    run = side.with_trunk(run)
+    trunk_s = time.perf_counter() - start
+    epochs_s = side.epochs(run, options.epochs)
+    later_s, n_tokens = epochs_s[1:] or epochs_s, side.n_tokens(run.train)
+    return {
+        "tokens_per_s": n_tokens * len(later_s) / sum(later_s),
+        "accuracy": side.accuracy(run.model, held),
+        "trainable": side.n_trainable(run.model),
+        "peak_gib": peak_gib(),
+        "all_tokens_per_s": n_tokens * len(epochs_s) / (trunk_s + sum(epochs_s)),
+    }
+
+
+def peft(options: argparse.Namespace, *, above: int = 0) -> dict[str, float]:
+    """Trainer and PEFT, LoRA above the lowest *above* layers."""
+    from benchmarks import peers
+    from benchmarks.trainer import load_tokenizer, n_tokens, padded, rows_for, warm_up
+
+    train, held, _ = load_set("banking77", options.data, n_rows=options.rows)
+    labels = sorted({*train.targets, *held.targets})
+    folder = str(side.backbone(options.backbone).path)
+    tokenizer = load_tokenizer(folder)
+    encoded = [
+        rows_for(tokenizer, part.texts, [labels.index(label) for label in part.targets])
+        for part in (train, held)
+    ]
+    how = peers.PeerFit(options.epochs, options.peer_rate, options.peer_head_rate)
+    peers.seed(how.seed)
+    backbone = peers.load_backbone(folder, attention=options.attention)
+    above = min(above, backbone.config.num_hidden_layers - 1)
+    adapted = peers.with_lora(
+        backbone, rank=RANK, alpha=ALPHA, targets=options.targets, above=above
+    )
+    model = peers.MeanPooled(adapted, len(labels))
+    warm_up(model, padded(tokenizer), encoded[0], **how.settings())
+    clock = peers.fit(model, padded(tokenizer), encoded[0], how)
+    return {
+        "tokens_per_s": n_tokens(encoded[0]) * len(clock.epochs_s) / sum(clock.epochs_s),
+        "accuracy": peers.accuracy(model, padded(tokenizer), encoded[1], bf16=how.bf16),
+        "trainable": side.n_trainable(model),
+        "peak_gib": peak_gib(),
+    }
+
+
+def peft_top(options: argparse.Namespace) -> dict[str, float]:
+    """PEFT with the adapters of the cached side."""
+    return peft(options, above=N_FROZEN)
+
+
+SIDES = {"ours": ours, "ours, cached": ours_cached, "PEFT": peft, "PEFT, top 2": peft_top}
+
+
+def result_of(medians: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """The figures of the last line; gaps in points, positive where PEFT is ahead."""
+    speed = {name: row["tokens_per_s"] for name, row in medians.items()}
+    points = {name: 100 * row["accuracy"] for name, row in medians.items()}
+    return {
+        "ratio_vs_peft": speed["ours"] / speed["PEFT"],
+        "ratio_cached_vs_peft": speed["ours, cached"] / speed["PEFT"],
+        "ratio_cached_vs_peft_top2": speed["ours, cached"] / speed["PEFT, top 2"],
+        "gap_points": points["PEFT"] - points["ours"],
+        "gap_cached_points": points["PEFT"] - points["ours, cached"],
+        "accuracy": points["ours"] / 100,
+        "accuracy_cached": points["ours, cached"] / 100,
+        "accuracy_peft": points["PEFT"] / 100,
+        "tokens_per_s": speed["ours"],
+        "cached_tokens_per_s": speed["ours, cached"],
+        "cached_all_tokens_per_s": medians["ours, cached"]["all_tokens_per_s"],
+        "peft_tokens_per_s": speed["PEFT"],
+        "peft_top2_tokens_per_s": speed["PEFT, top 2"],
+    }
+
+
+def main() -> None:
+    """Run the sides in turn and print them."""
+    parser = folder_option(__doc__, folder=SETS["banking77"].folder)
+    parser.add_argument("--epochs", type=int, default=3, help="passes over the training rows")
+    parser.add_argument("--rows", type=int, default=0, help="training rows; 0: all")
+    parser.add_argument("--targets", default="", help="linear layers, as query,value; empty: all")
+    parser.add_argument("--backbone", default="minilm", help="minilm, or a folder in hub form")
+    parser.add_argument("--peer-rate", type=float, default=2e-3, help="PEFT's; ours plans the same")
+    parser.add_argument("--peer-head-rate", type=float, default=8e-4, help="of PEFT's head")
+    parser.add_argument("--attention", choices=("eager", "sdpa"), default="eager", help="PEFT's")
+    medians = compare(parser, SIDES, "benchmarks.lora_throughput")
+    if medians is not None:
+        show(medians, result_of(medians))
+
+
+if __name__ == "__main__":
+    main()
