@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from tailorbird.modeling.sources import resolve_backbone
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -18,7 +19,6 @@ from tailorbird.modeling.chat_tokens import (
     encode_dialogues,
     load_chat_tokenizer,
 )
-from tailorbird.modeling.sources import resolve_backbone
 from tailorbird.records import Message
 
 SMOLLM2 = (
