@@ -93,15 +93,7 @@ def model_and_plan(
     torch.manual_seed(settings.tuning.seed)
     model = build_model(folder, labels, settings=settings.model, spec=spec, max_tokens=max_tokens)
     model.to(device)
-    plan, _ = plan_tuning(
-        model,
-        n_rows=n_rows,
-        settings=settings.tuning,
-        model_settings=settings.model,
-        optimizer=settings.optimizer,
-        loss=settings.loss,
-        method=settings.method,
-    )
+    plan, _ = plan_tuning(model, n_rows, settings)
     return model, plan
 
 

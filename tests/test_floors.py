@@ -50,8 +50,11 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
+    ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch
+    ("tuning", "modeling.chat_tokens"),  # conversations are of one task alone
+    ("tuning", "modeling.generation"),  # and so is writing on
     ("tuning", "data.batching"),  # batches are made for the loop alone
 }
 """The imports past a door, each with its reason."""

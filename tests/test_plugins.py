@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tailorbird import plugins
-from tailorbird.config import ModelSettings, TuningSettings
+from tailorbird.config import ModelSettings, Settings, TuningSettings
 from tailorbird.errors import ConfigError, TuningError, WeightsError
 from tailorbird.modeling import adapters, build_model, heads, load_model, save_model
 from tailorbird.records import Example
@@ -60,11 +60,12 @@ def test_the_example_learns_and_its_model_says_whose_it_is(tmp_path: Path) -> No
     model = build_model(backbone, task.labels(RATED), settings=ModelSettings(), spec=task.spec)
     plan, _ = plan_tuning(
         model,
-        n_rows=len(RATED),
-        settings=TuningSettings(
-            n_epochs=40, batch_size=6, learning_rate=3e-3, dtype="float32", patience=0
+        len(RATED),
+        Settings(
+            tuning=TuningSettings(
+                n_epochs=40, batch_size=6, learning_rate=3e-3, dtype="float32", patience=0
+            )
         ),
-        model_settings=ModelSettings(),
     )
     rows = encode_examples(model, RATED)
     assert TuningRun(model, plan).start_head(rows) == ""

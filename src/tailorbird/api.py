@@ -217,7 +217,7 @@ def tune(
         frozen = planning.freeze_by_trial(run, model, splits, settings, say=say, stop=stop)
         if frozen is None:
             return
-    plan, decisions = planning.plan_run(
+    plan, decisions = tuning.plan_tuning(
         model, n_rows, settings, dtype_before=dtype_before, frozen=frozen
     )
     for decision in decisions:
@@ -296,7 +296,7 @@ def find_rate(
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
     splits = load_examples(run)
     _, model = planning.untuned(splits, workspace, settings, say)
-    plan, _ = planning.plan_run(model, len(splits["train"]), settings)
+    plan, _ = tuning.plan_tuning(model, len(splits["train"]), settings)
     state = tuning.TuningRun(model, plan)
     train = tuning.tasks.encode_examples(model, splits["train"])
     train = state.with_trunk(train, planning.trunk_cache(workspace, settings, say))

@@ -109,9 +109,9 @@ class MethodSettings:
     """The way of tuning: which weights move, and what is added to them."""
 
     name: str = setting(
-        "full",
+        "auto",
         "full moves every weight that is not frozen; head, bitfit, lora, adalora, bottleneck, "
-        "prefix and prompt move few.",
+        "prefix and prompt move few; auto: lora for language models, else full.",
     )
     rank: int = setting(8, "Rank of LoRA; of AdaLoRA the mean rank at the end.")
     alpha: float = setting(16.0, "LoRA and AdaLoRA are scaled by alpha / rank.")

@@ -14,6 +14,7 @@ import torch
 from tailorbird import plugins
 from tailorbird.config import Settings
 from tailorbird.modeling import TextModel, build_model
+from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import SPLITS, Example
 from tailorbird.runs import FREEZE
@@ -30,7 +31,13 @@ from tailorbird.tuning.freeze_search import (
     table_row,
     why_not,
 )
-from tailorbird.weights import BackboneFolder, choose_backbone, resolve_backbone
+from tailorbird.tuning.plan import chosen_method
+from tailorbird.weights import (
+    BackboneFolder,
+    choose_backbone,
+    choose_language_model,
+    resolve_backbone,
+)
 
 Say = Callable[[str], None]
 
@@ -48,6 +55,9 @@ def untuned(
     model = build_model(backbone, labels, settings=settings.model, spec=task.spec)
     task.prepare(model, splits["train"])
     say(f"backbone runs {model.backbone.reason}")
+    note = getattr(getattr(model.tokenizer, "template", None), "note", "")
+    if note:
+        say(note)
     if not task.pooling and settings.model.pooling == "auto":
         why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
         say(f"pooling: {model.pooling} ({why})")
@@ -70,11 +80,13 @@ def _backbone(
     """The pretrained weights to start from, chosen by the language of the rows where not set."""
     name = settings.model.backbone
     if name == "auto":
-        name, reason = choose_backbone([example.text for example in train])
+        texts = [example.text for example in train]
+        is_chat = tasks.find_task(settings.task.name).head == LANGUAGE
+        name, reason = (choose_language_model if is_chat else choose_backbone)(texts)
         say(reason)
     else:
         say(f"backbone: {name} (as set)")
-    return resolve_backbone(name, cache=workspace.cache_path)
+    return resolve_backbone(name, cache=workspace.cache_path, say=say)
 
 
 def trunk_cache(workspace: Workspace, settings: Settings, say: Say) -> TrunkCache:
@@ -96,28 +108,6 @@ def trunk_cache(workspace: Workspace, settings: Settings, say: Say) -> TrunkCach
     )
 
 
-def plan_run(
-    model: TextModel,
-    n_rows: int,
-    settings: Settings,
-    *,
-    dtype_before: str = "",
-    frozen: tuple[int, str] | None = None,
-) -> tuple[TuningPlan, list[str]]:
-    """The plan for *n_rows* training rows, with its decisions; see `plan_tuning`."""
-    return plan_tuning(
-        model,
-        n_rows=n_rows,
-        settings=settings.tuning,
-        model_settings=settings.model,
-        optimizer=settings.optimizer,
-        loss=settings.loss,
-        method=settings.method,
-        dtype_before=dtype_before,
-        frozen=frozen,
-    )
-
-
 def freeze_by_trial(
     run: Run,
     model: TextModel,
@@ -132,9 +122,9 @@ def freeze_by_trial(
     Every trial is remembered in the run's ``freeze.json``, so that one that goes on does not try
     again; with other settings it does.
     """
-    why = why_not(model, settings.method)
+    why = why_not(model, chosen_method(model, settings.method)[0])
     if why:
-        return plan_run(model, len(splits["train"]), settings)[0].n_frozen, why
+        return plan_tuning(model, len(splits["train"]), settings)[0].n_frozen, why
     seed = settings.tuning.seed
     train = sample(splits["train"], MAX_TRAIN_ROWS, seed=seed)
     validation = sample(splits["validation"], MAX_VALIDATION_ROWS, seed=seed)
@@ -149,7 +139,7 @@ def freeze_by_trial(
         return choose(trials, **facts)
 
     def plan_for(n_frozen: int) -> TuningPlan:
-        return plan_run(model, len(train), settings, frozen=(n_frozen, "tried"))[0]
+        return plan_tuning(model, len(train), settings, frozen=(n_frozen, "tried"))[0]
 
     search = FreezeSearch(
         model,

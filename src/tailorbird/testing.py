@@ -299,7 +299,8 @@ def check_task(task: Task, examples: Sequence[Example], folder: Path) -> None:
     from tailorbird.modeling import load_model, save_model
     from tailorbird.tuning.tasks import TASKS
 
-    tiny = write_tiny_backbone(folder / "tiny")
+    write = write_tiny_decoder if task.head == "language" else write_tiny_backbone
+    tiny = write(folder / "tiny")
     is_new = task.name not in TASKS
     TASKS.setdefault(task.name, task)
     try:
@@ -333,7 +334,7 @@ def _run_of(task: Task, examples: Sequence[Example], tiny: Path, loss: str = "au
     """A model of *task* that is about to be tuned, always the same."""
     import torch
 
-    from tailorbird.config import LossSettings, ModelSettings, TuningSettings
+    from tailorbird.config import LossSettings, ModelSettings, Settings, TuningSettings
     from tailorbird.modeling import build_model
     from tailorbird.tuning import TuningRun, plan_tuning
     from tailorbird.weights import resolve_backbone
@@ -345,16 +346,18 @@ def _run_of(task: Task, examples: Sequence[Example], tiny: Path, loss: str = "au
     task.prepare(model, examples)
     plan, _ = plan_tuning(
         model,
-        n_rows=len(examples),
-        settings=TuningSettings(
-            n_epochs=12,
-            batch_size=len(examples),
-            learning_rate=3e-3,
-            patience=0,
-            dtype="float32",
+        len(examples),
+        Settings(
+            tuning=TuningSettings(
+                n_epochs=12,
+                batch_size=len(examples),
+                learning_rate=3e-3,
+                patience=0,
+                dtype="float32",
+            ),
+            model=settings,
+            loss=LossSettings(name=loss),
         ),
-        model_settings=settings,
-        loss=LossSettings(name=loss),
     )
     return TuningRun(model, plan)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
+from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import build_model
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example
@@ -41,9 +41,7 @@ def make_run(tiny: Path, method: str, n_frozen: int) -> TuningRun:
     backbone = resolve_backbone(str(tiny), cache=tiny)
     model = build_model(backbone, sorted(WORDS), settings=settings)
     way = MethodSettings(name=method, rank=2)  # type: ignore[arg-type]
-    plan, _ = plan_tuning(
-        model, n_rows=len(ROWS), settings=SETTINGS, model_settings=settings, method=way
-    )
+    plan, _ = plan_tuning(model, len(ROWS), Settings(tuning=SETTINGS, model=settings, method=way))
     return TuningRun(model, replace(plan, n_frozen=n_frozen, freeze_words=True))
 
 

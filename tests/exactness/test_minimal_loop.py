@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tailorbird.config import ModelSettings, TuningSettings
+from tailorbird.config import ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
@@ -43,7 +43,7 @@ def test_flat_twin_gives_the_losses_of_the_library(tmp_path: Path) -> None:
     settings = TuningSettings(
         n_epochs=2, batch_size=8, learning_rate=RATE, patience=0, dtype="float32"
     )
-    plan, _ = plan_tuning(model, n_rows=len(ROWS), settings=settings, model_settings=model_settings)
+    plan, _ = plan_tuning(model, len(ROWS), Settings(tuning=settings, model=model_settings))
     rows = encode_examples(model, ROWS)
     ours = [r.loss for r in tune(TuningRun(model, plan), rows, rows) if r.event == "step"]
     targets = [labels.index(row.label) for row in ROWS]

@@ -95,6 +95,30 @@ def test_packed_attention_of_long_and_short_texts_equals_each_alone() -> None:
     assert (together - torch.cat(alone)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("n_keys", [5, 20, 70])
+@pytest.mark.parametrize("is_ragged", [True, False])
+def test_bf16_weights_and_gradients_are_those_of_fp64_but_for_rounding(
+    n_keys: int, is_ragged: bool
+) -> None:
+    parts = [part.detach().bfloat16() for part in queries_keys_values(2, n_keys, n_keys)]
+    is_padding = torch.arange(n_keys) >= torch.tensor([[n_keys], [n_keys - 3]])
+    found = []
+    for dtype in (torch.bfloat16, torch.float64):
+        leaves = [part.to(dtype, copy=True).requires_grad_() for part in parts]
+        mixed = plain(*leaves, is_padding if is_ragged else None)
+        found.append([mixed.detach(), *torch.autograd.grad(mixed.square().sum(), leaves)])
+    for rounded, exact in zip(*found, strict=True):
+        assert (rounded - exact).norm() < 0.02 * exact.norm()
+
+
+def test_a_text_that_is_no_number_leaves_the_others_alone() -> None:
+    qkv = torch.randn(9, 3 * 24, generator=torch.Generator().manual_seed(0))
+    qkv[:4] = torch.nan
+    mixed = attend(qkv, pack([[1] * 4, [1] * 5]), n_heads=2)
+    assert mixed[:4].isnan().all()
+    assert (mixed[4:] - attend(qkv[4:], pack([[1] * 5]), n_heads=2)).abs().max() < 1e-6
+
+
 def test_dropout_acts_at_every_length() -> None:
     for length in (8, FUSED_FROM[torch.float32]):
         q, k, v = queries_keys_values(1, length, length)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tailorbird.modeling.sources import resolve_backbone
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tailorbird.errors import DataError, WeightsError
-from tailorbird.modeling.chat import CHATML, GEMMA_TEMPLATE, ChatTemplate, load_template
+from tailorbird.modeling.chat import CHATML, ChatTemplate, load_template
 from tailorbird.modeling.chat_tokens import (
     ChatTokenizer,
     EncodedDialogue,
@@ -20,6 +19,8 @@ from tailorbird.modeling.chat_tokens import (
     load_chat_tokenizer,
 )
 from tailorbird.records import Message
+from tailorbird.weights.embedded import GEMMA_TEMPLATE
+from tailorbird.weights.sources import resolve_backbone
 
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
+from tailorbird.config import (
+    LossSettings,
+    ModelSettings,
+    OptimizerSettings,
+    Settings,
+    TuningSettings,
+)
 from tailorbird.modeling import build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
@@ -46,11 +52,13 @@ def make_run(tiny_backbone: Path) -> MakeRun:
         model = build_model(backbone, sorted(WORDS), settings=model_settings)
         plan, _ = plan_tuning(
             model,
-            n_rows=len(TRAIN),
-            settings=TuningSettings(dtype="float32", **given),
-            model_settings=model_settings,
-            optimizer=optimizer,
-            loss=loss,
+            len(TRAIN),
+            Settings(
+                tuning=TuningSettings(dtype="float32", **given),
+                model=model_settings,
+                optimizer=optimizer or OptimizerSettings(),
+                loss=loss or LossSettings(),
+            ),
         )
         return TuningRun(model, plan)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
+from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import build_model
 from tailorbird.modeling.decoder import PackedDecoder
 from tailorbird.records import Example
@@ -32,10 +32,12 @@ def make_run(folder: Path, method: str, n_frozen: int = 0, **tuning: Any) -> Tun
     given = {"n_epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "patience": 0} | tuning
     plan, _ = plan_tuning(
         model,
-        n_rows=len(TRAIN),
-        settings=TuningSettings(dtype="float32", **given),
-        model_settings=model_settings,
-        method=MethodSettings(name=method, rank=2),  # type: ignore[arg-type]
+        len(TRAIN),
+        Settings(
+            tuning=TuningSettings(dtype="float32", **given),
+            model=model_settings,
+            method=MethodSettings(name=method, rank=2),
+        ),
     )
     return TuningRun(model, replace(plan, n_frozen=n_frozen))
 

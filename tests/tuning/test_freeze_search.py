@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
+from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import TextModel, build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
@@ -55,12 +55,14 @@ def make_search(
     def plan_for(n_frozen: int) -> TuningPlan:
         return plan_tuning(
             model,
-            n_rows=len(rows[0]),
-            settings=TuningSettings(
-                n_epochs=6, batch_size=8, learning_rate=rate, patience=1, dtype="float32"
+            len(rows[0]),
+            Settings(
+                tuning=TuningSettings(
+                    n_epochs=6, batch_size=8, learning_rate=rate, patience=1, dtype="float32"
+                ),
+                model=settings,
+                method=MethodSettings(name=method, rank=2),
             ),
-            model_settings=settings,
-            method=MethodSettings(name=method, rank=2),  # type: ignore[arg-type]
             frozen=(n_frozen, "tried"),
         )[0]
 

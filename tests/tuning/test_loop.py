@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tailorbird.config import ModelSettings, TuningSettings
+from tailorbird.config import ModelSettings, Settings, TuningSettings
 from tailorbird.errors import CheckpointError, DivergedError, TuningError
 from tailorbird.modeling import TextModel, build_model
 from tailorbird.records import Example, StepReport
@@ -43,10 +43,7 @@ def _model(folder: Path) -> TextModel:
 
 def _plan(model: TextModel, settings: TuningSettings = SETTINGS) -> TuningPlan:
     plan, _ = plan_tuning(
-        model,
-        n_rows=len(TRAIN),
-        settings=settings,
-        model_settings=ModelSettings(encoder_dropout=0.1),
+        model, len(TRAIN), Settings(tuning=settings, model=ModelSettings(encoder_dropout=0.1))
     )
     return plan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tailorbird.config import MethodSettings, ModelSettings, TuningSettings
+from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import TextModel, adapters, build_model
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
@@ -33,10 +33,10 @@ def build(folder: Path, method: str) -> tuple[TextModel, TuningPlan, list[str]]:
     model = build_model(backbone, sorted(WORDS), settings=ModelSettings())
     plan, decisions = plan_tuning(
         model,
-        n_rows=len(TRAIN),
-        settings=SETTINGS,
-        model_settings=ModelSettings(),
-        method=MethodSettings(name=method, rank=2, start_rank=4, n_prefix=3),  # type: ignore[arg-type]
+        len(TRAIN),
+        Settings(
+            tuning=SETTINGS, method=MethodSettings(name=method, rank=2, start_rank=4, n_prefix=3)
+        ),
     )
     return model, plan, decisions
 
@@ -95,10 +95,8 @@ def test_the_plan_gives_lora_a_higher_rate_and_says_why(tiny: Path) -> None:
     for name in ("full", "lora"):
         plan, decisions = plan_tuning(
             model,
-            n_rows=5000,
-            settings=TuningSettings(dtype="float32"),
-            model_settings=ModelSettings(),
-            method=MethodSettings(name=name),  # type: ignore[arg-type]
+            5000,
+            Settings(tuning=TuningSettings(dtype="float32"), method=MethodSettings(name=name)),
         )
         rates[name], head_rates[name] = plan.learning_rate, plan.head_rate
         said = "\n".join(decisions)

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tailorbird.config import LossSettings, ModelSettings, OptimizerSettings, TuningSettings
+from tailorbird.config import (
+    LossSettings,
+    ModelSettings,
+    OptimizerSettings,
+    Settings,
+    TuningSettings,
+)
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
 from tailorbird.modeling import build_model
@@ -85,12 +91,7 @@ def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
     folder = write_tiny_backbone(tmp_path)
     backbone = resolve_backbone(str(folder), cache=folder)
     model = build_model(backbone, ["a", "b"], settings=ModelSettings())
-    plan, decisions = plan_tuning(
-        model,
-        n_rows=500,
-        settings=TuningSettings(learning_rate=1e-3),
-        model_settings=ModelSettings(),
-    )
+    plan, decisions = plan_tuning(model, 500, Settings(tuning=TuningSettings(learning_rate=1e-3)))
     said = "\n".join(decisions)
     assert plan.learning_rate == 1e-3
     assert "learning rate: 0.001 (as set)" in said
@@ -104,10 +105,4 @@ def test_label_smoothing_of_the_focal_loss_is_refused(tmp_path: Path) -> None:
     backbone = resolve_backbone(str(folder), cache=folder)
     model = build_model(backbone, ["a", "b"], settings=ModelSettings())
     with pytest.raises(ConfigError, match=r"label_smoothing = 0\.1 has no meaning for the focal"):
-        plan_tuning(
-            model,
-            n_rows=500,
-            settings=TuningSettings(),
-            model_settings=ModelSettings(),
-            loss=LossSettings(name="focal", label_smoothing=0.1),
-        )
+        plan_tuning(model, 500, Settings(loss=LossSettings(name="focal", label_smoothing=0.1)))

@@ -329,7 +329,12 @@ def test_hub_name_is_downloaded_and_described(tmp_path: Path) -> None:
     found = resolve_backbone("intfloat/multilingual-e5-base", cache=tmp_path, download=download)
     assert asked == ["intfloat/multilingual-e5-base"]
     assert found == BackboneFolder(
-        folder, "intfloat/multilingual-e5-base", "xlm-roberta", "query: ", "mit"
+        folder,
+        "intfloat/multilingual-e5-base",
+        "xlm-roberta",
+        "query: ",
+        "mit",
+        passage_prefix="passage: ",
     )
 
 

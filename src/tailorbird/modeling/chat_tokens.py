@@ -13,12 +13,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from tailorbird.errors import DataError, WeightsError
 from tailorbird.modeling.chat import CHATML_MARKS, ChatTemplate, load_template
+from tailorbird.modeling.packing import TokenizedTexts
 from tailorbird.modeling.tokens import load_tokenizer
 from tailorbird.records import Message
 from tailorbird.weights import TEMPLATE_FILE
@@ -88,6 +90,18 @@ class ChatTokenizer:
         self._special_pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self.closing = self._closing()
         """What the template writes after an answer: a text to stop at where no token ends turns."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What makes it anew beside its files, JSON-ready."""
+        return {"max_tokens": self.max_tokens}
+
+    def fit_max_tokens(self, tokens: TokenizedTexts) -> int:
+        """Set *max_tokens* to cover 99.5 % of *tokens*, at least 64 and at most what it was."""
+        lengths = sorted(tokens.lengths)
+        covered = lengths[min(len(lengths) - 1, int(len(lengths) * 0.995))]
+        self.max_tokens = min(self.max_tokens, max(64, covered))
+        return self.max_tokens
 
     @property
     def stop_ids(self) -> frozenset[int]:

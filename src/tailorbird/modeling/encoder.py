@@ -63,9 +63,10 @@ class EncoderLayer(nn.Module):
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
         is_adapted = any(getattr(part, "adapter", None) is not None for part in parts)
         first = 1.0 if is_adapted else scale  # adapters see the queries as the layer gives them
-        weight = torch.cat([parts[0].weight * first, parts[1].weight, parts[2].weight])
-        bias = torch.cat([parts[0].bias * first, parts[1].bias, parts[2].bias])
-        qkv = F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
+        weights = (parts[0].weight * first, parts[1].weight, parts[2].weight)
+        biases = (parts[0].bias * first, parts[1].bias, parts[2].bias)
+        weight = torch.cat([w.to(x.dtype) for w in weights])  # cast first: half as much to copy
+        qkv = F.linear(x, weight, torch.cat(biases).to(x.dtype))
         if not is_adapted:
             return qkv
         q, k, v = (adapted(x, y, part) for y, part in zip(qkv.chunk(3, 1), parts, strict=True))

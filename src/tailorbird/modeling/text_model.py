@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tailorbird.errors import WeightsError
 from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
 from tailorbird.modeling.causal import load_language_head
+from tailorbird.modeling.chat_tokens import ChatTokenizer, load_chat_tokenizer
 from tailorbird.modeling.heads import HEADS, LANGUAGE, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
@@ -32,12 +34,16 @@ TOKENIZER_FILES = (
 )
 
 
+MAX_TOKENS = defaultdict(lambda: 256, {LANGUAGE: 1024})
+"""The longest input by kind of head, where nothing else is set: conversations are long."""
+
+
 class TextModel(nn.Module):
     """Texts in, what the head makes of them out."""
 
     def __init__(
         self,
-        tokenizer: TextTokenizer,
+        tokenizer: TextTokenizer | ChatTokenizer,
         backbone: Backbone,
         head: nn.Module,
         *,
@@ -46,7 +52,7 @@ class TextModel(nn.Module):
         spec: HeadSpec | None = None,
     ) -> None:
         super().__init__()
-        self.tokenizer = tokenizer
+        self.tokenizer: Any = tokenizer
         self.backbone = backbone
         self.head: Any = head
         self.labels = tuple(labels)
@@ -113,24 +119,28 @@ def build_model(
     *,
     settings: ModelSettings,
     spec: HeadSpec | None = None,
-    max_tokens: int = 256,
+    max_tokens: int = 0,
 ) -> TextModel:
     """A pretrained backbone with a new head as *spec* says, one output a label if nothing else.
 
-    The head called `LANGUAGE` is no new one: it is that of the backbone's causal language model.
+    The head called `LANGUAGE` is no new one: it is that of the backbone's causal language model,
+    and its texts are conversations.
     """
     body = load_backbone(backbone.path)
-    tokenizer = load_tokenizer(
-        backbone.path,
-        max_tokens=min(settings.max_tokens or max_tokens, body.max_positions),
-        prefix=backbone.query_prefix,
-        passage_prefix=backbone.passage_prefix,
-    )
     spec = spec or HeadSpec()
+    longest = min(settings.max_tokens or max_tokens or MAX_TOKENS[spec.name], body.max_positions)
+    tokenizer: TextTokenizer | ChatTokenizer
     head: nn.Module
     if spec.name == LANGUAGE:
+        tokenizer = load_chat_tokenizer(backbone.path, max_tokens=longest)
         head = load_language_head(backbone.path, body)
     else:
+        tokenizer = load_tokenizer(
+            backbone.path,
+            max_tokens=longest,
+            prefix=backbone.query_prefix,
+            passage_prefix=backbone.passage_prefix,
+        )
         head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
     wanted = "" if settings.pooling == "auto" else settings.pooling
     pooling = spec.pooling or wanted or backbone.pooling or "mean"
@@ -168,14 +178,14 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         "head": asdict(model.spec),
         "labels": model.labels,
         "pooling": model.pooling,
-        "max_tokens": model.tokenizer.max_tokens,
-        "prefix": model.tokenizer.prefix,
-        "passage_prefix": model.tokenizer.passage_prefix,
+        **model.tokenizer.facts,
     }
     _write_json(folder / "model.json", facts)
     for name in TOKENIZER_FILES:
         if (backbone / name).is_file():
             shutil.copyfile(backbone / name, folder / name)
+    if isinstance(model.tokenizer, ChatTokenizer):
+        model.tokenizer.save(folder)
 
 
 def load_model(folder: Path) -> TextModel:
@@ -193,16 +203,18 @@ def load_model(folder: Path) -> TextModel:
             "package, or name its file with --plugin",
         )
     body = load_backbone(folder)
-    tokenizer = load_tokenizer(
-        folder,
-        max_tokens=facts["max_tokens"],
-        prefix=facts["prefix"],
-        passage_prefix=facts.get("passage_prefix", ""),
-    )
+    tokenizer: TextTokenizer | ChatTokenizer
     head: nn.Module
     if spec.name == LANGUAGE:
+        tokenizer = load_chat_tokenizer(folder, max_tokens=facts["max_tokens"])
         head = load_language_head(folder, body)
     else:
+        tokenizer = load_tokenizer(
+            folder,
+            max_tokens=facts["max_tokens"],
+            prefix=facts["prefix"],
+            passage_prefix=facts.get("passage_prefix", ""),
+        )
         head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
         head.load_state_dict(load_file(folder / "head.safetensors"))
     model = TextModel(

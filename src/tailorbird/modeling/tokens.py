@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -26,6 +27,15 @@ class TextTokenizer:
         self.max_tokens = max_tokens
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What makes it anew, JSON-ready."""
+        return {
+            "max_tokens": self.max_tokens,
+            "prefix": self.prefix,
+            "passage_prefix": self.passage_prefix,
+        }
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Token ids of each text, special tokens included, cut at *max_tokens*."""

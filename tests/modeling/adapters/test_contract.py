@@ -154,4 +154,4 @@ def test_adapters_have_no_place_where_all_is_frozen(tiny: Path) -> None:
 
 def test_full_tuning_cannot_be_taken_off(tiny: Path) -> None:
     with pytest.raises(TuningError, match="load the backbone again"):
-        adapters.attach(build(tiny).backbone, MethodSettings()).detach()
+        adapters.attach(build(tiny).backbone, MethodSettings(name="full")).detach()

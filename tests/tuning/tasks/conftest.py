@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from tailorbird.config import LossSettings, ModelSettings, TuningSettings
+from tailorbird.config import LossSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.modeling import TextModel, build_model
-from tailorbird.records import Candidate, Example, Span
-from tailorbird.testing import write_tiny_backbone
+from tailorbird.records import Candidate, Example, Message, Span
+from tailorbird.testing import write_tiny_backbone, write_tiny_decoder
 from tailorbird.tuning import TuningRun, plan_tuning
 from tailorbird.tuning.tasks import TASKS
 from tailorbird.weights import resolve_backbone
@@ -56,6 +56,18 @@ ROWS: dict[str, list[Example]] = {
     "retrieval": [
         Example(text, second=f"{word}: {word * 2} {k}") for k, (text, word) in enumerate(BOTH)
     ],
+    "dialogue": [
+        Example(
+            text,
+            messages=(
+                Message("user", text),
+                Message("assistant", f"{word} {word}"),
+                Message("user", f"and {word} ?"),
+                Message("assistant", word),
+            )[: 2 + 2 * (k % 2)],
+        )
+        for k, (text, word) in enumerate(BOTH)
+    ],
     "ranking": [ranked(word, frame) for frame in FRAMES for word in WORDS],
 }
 
@@ -74,13 +86,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_backbone(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_decoder(tmp_path_factory.mktemp("decoder"))
+
+
 @pytest.fixture
-def model_of(tiny: Path) -> ModelOf:
+def model_of(tiny: Path, tiny_decoder: Path) -> ModelOf:
     def build(name: str, rows: list[Example] | None = None, **settings: Any) -> TextModel:
         torch.manual_seed(0)
         task, rows = TASKS[name], ROWS[name] if rows is None else rows
         model = build_model(
-            resolve_backbone(str(tiny), cache=tiny),
+            resolve_backbone(str(tiny_decoder if name == "dialogue" else tiny), cache=tiny),
             task.labels(rows),
             settings=ModelSettings(dropout=0.0, **settings),
             spec=task.spec,
@@ -98,10 +115,12 @@ def run_of(model_of: ModelOf) -> RunOf:
         model = model_of(name)
         plan, _ = plan_tuning(
             model,
-            n_rows=len(ROWS[name]),
-            settings=TuningSettings(dtype="float32", validations_per_epoch=1, **given),
-            model_settings=ModelSettings(encoder_dropout=dropout),
-            loss=LossSettings(name=loss),
+            len(ROWS[name]),
+            Settings(
+                tuning=TuningSettings(dtype="float32", validations_per_epoch=1, **given),
+                model=ModelSettings(encoder_dropout=dropout),
+                loss=LossSettings(name=loss),
+            ),
         )
         return TuningRun(model, plan)
 

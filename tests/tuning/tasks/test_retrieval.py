@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tailorbird.config import LossSettings, MethodSettings, ModelSettings, TuningSettings
+from tailorbird.config import LossSettings, MethodSettings, ModelSettings, Settings
 from tailorbird.errors import ConfigError
 from tailorbird.modeling import TextModel, build_model, load_model, save_model
 from tailorbird.records import Example
@@ -117,13 +117,7 @@ def test_passage_prefixes_are_those_of_the_prompts_or_of_e5(tiny: Path, tmp_path
 )
 def test_a_head_without_weights_is_not_tuned_alone(name: str, what: str, model_of: ModelOf) -> None:
     with pytest.raises(ConfigError, match=what):
-        plan_tuning(
-            model_of("retrieval"),
-            n_rows=10,
-            settings=TuningSettings(),
-            model_settings=ModelSettings(),
-            method=MethodSettings(name=name),
-        )
+        plan_tuning(model_of("retrieval"), 10, Settings(method=MethodSettings(name=name)))
 
 
 def test_answers_are_similarities_of_pairs_and_vectors_of_texts(model_of: ModelOf) -> None:

@@ -100,12 +100,10 @@ def test_rows_without_any_span_at_all_are_refused() -> None:
     ],
 )
 def test_the_plan_says_what_the_rate_depends_on(name: str, tells: str, model_of: ModelOf) -> None:
-    from tailorbird.config import ModelSettings, TuningSettings
+    from tailorbird.config import Settings
     from tailorbird.tuning import plan_tuning
 
-    _, decisions = plan_tuning(
-        model_of(name), n_rows=100, settings=TuningSettings(), model_settings=ModelSettings()
-    )
+    _, decisions = plan_tuning(model_of(name), 100, Settings())
     (said,) = [one for one in decisions if one.startswith("learning rate")]
     assert f", {tells})" in said
 

@@ -26,6 +26,7 @@ from tailorbird.records import Example
 from tailorbird.text import shorten
 from tailorbird.tuning.tasks.binary import BINARY
 from tailorbird.tuning.tasks.classes import PAIRS, SINGLE_LABEL
+from tailorbird.tuning.tasks.dialogue import DIALOGUE
 from tailorbird.tuning.tasks.multi_label import MULTI_LABEL
 from tailorbird.tuning.tasks.ranking import RANKING
 from tailorbird.tuning.tasks.regression import REGRESSION
@@ -44,6 +45,7 @@ TASKS: dict[str, Task] = {
         TOKEN_CLASSIFICATION,
         RETRIEVAL,
         RANKING,
+        DIALOGUE,
     )
 }
 

@@ -25,8 +25,10 @@ def tokens_of(model: TextModel, examples: Sequence[Example]) -> TokenizedTexts:
     """Texts as they are; pairs as one text each, where examples have a second one."""
     texts = [example.text for example in examples]
     if any(example.second for example in examples):
-        return model.tokenizer.pairs(texts, [example.second for example in examples])
-    return model.tokenizer(texts)
+        pairs: TokenizedTexts = model.tokenizer.pairs(texts, [e.second for e in examples])
+        return pairs
+    plain: TokenizedTexts = model.tokenizer(texts)
+    return plain
 
 
 def unknown_label(model: TextModel, example: Example, label: str) -> TuningError:
