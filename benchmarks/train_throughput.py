@@ -8,9 +8,9 @@ The clock of every side runs from before the first batch is fetched to after the
 batching, padding or packing, and the updates are counted; loading, tokenising and three updates to
 warm up are not. Padding never counts as tokens.
 
-Trainer as it comes (batch 16, fp32); with bf16, batches of 64 as ours, grouped by length; and the
-same without dropout in the layers (we have none either) and with the attention that is faster on
-short texts (`--attention`). Its best is the fastest of the three.
+Trainer as it comes (batch 16, fp32); at its best by its own options: bf16, batches of 64 as ours,
+grouped by length; and *tuned* by somebody who profiled it here: the same without dropout in the
+layers (we have none either) and with the attention that is faster on short texts (`--attention`).
 
 ``fraction_of_bf16_peak`` is what our step does of the largest product that this machine was seen
 to do in bf16: 6 operations a token and weight of the layers, 2 of them forward.
@@ -26,7 +26,7 @@ from benchmarks import ours as side
 from benchmarks.building import data_folder
 from benchmarks.rounds import compare, folder_option, show
 from benchmarks.sets import SETS, Rows, shuffled
-from tailorbird.config import ModelSettings, Settings
+from tailorbird.config import ModelSettings, Settings, TuningSettings
 
 N_ROWS = 3200
 
@@ -41,7 +41,10 @@ def load_rows(options: argparse.Namespace) -> tuple[Rows, list[str]]:
 def ours(options: argparse.Namespace) -> dict[str, float]:
     """Our loop's updates, with our defaults."""
     rows, labels = load_rows(options)
-    settings = Settings(model=ModelSettings(init_head="random"))
+    # The plan's own batch for all 10,003 rows; for so few it would take a smaller one.
+    settings = Settings(
+        model=ModelSettings(init_head="random"), tuning=TuningSettings(batch_size=64)
+    )
     prepared = side.prepare(rows, labels, side.backbone(options.backbone), settings)
     side.warm_up(prepared)
     peak = side.largest_product()
@@ -99,12 +102,12 @@ SIDES = {
 
 
 def result_of(medians: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The figures of the last line; the best of Trainer is the fastest of its three."""
+    """The figures of the last line; Trainer's best is that of its options, *tuned* goes further."""
     speed = {name: row["tokens_per_s"] for name, row in medians.items()}
-    best = max(value for name, value in speed.items() if name != "ours")
     return {
         "ratio_vs_trainer": speed["ours"] / speed["Trainer as it comes"],
-        "ratio_vs_trainer_best": speed["ours"] / best,
+        "ratio_vs_trainer_best": speed["ours"] / speed["Trainer, bf16 grouped"],
+        "ratio_vs_trainer_tuned": speed["ours"] / speed["Trainer, tuned"],
         "fraction_of_bf16_peak": medians["ours"]["fraction_of_bf16_peak"],
         "tokens_per_s": speed["ours"],
         "trainer_tokens_per_s": speed["Trainer as it comes"],

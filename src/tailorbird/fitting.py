@@ -68,7 +68,7 @@ def fit(
 def rows(source: str, run: Run, settings: Settings, *, say: api.Say = lambda _: None) -> None:
     """Rows → ``examples.jsonl`` (divided) and ``rejects.jsonl`` of the run."""
     begin(run, "read")
-    _load_plugin(settings)
+    plugins.load_wanted(settings.task.plugin)
     with (run.path / "rejects.jsonl").open("w", encoding="utf-8") as rejects:
 
         def keep(reject: Any) -> None:
@@ -115,7 +115,7 @@ def score(
     run: Run, settings: Settings, *, say: api.Say = lambda _: None, again: bool = False
 ) -> dict[str, Any]:
     """Loss and scores of the tuned model on validation and, once, on test → ``scores.json``."""
-    _load_plugin(settings)
+    plugins.load_wanted(settings.task.plugin)
     splits = load_examples(run)
     model = load_model(run.path / "model")
     task = tuning.tasks.find_task(model.spec.task)
@@ -140,7 +140,7 @@ def score(
 def apply(run: Run, source: str, *, limit: int = 0) -> list[dict[str, Any]]:
     """What the run's model says of each row of *source*, with the row; the first *limit* or all."""
     settings = run_settings(run)
-    _load_plugin(settings)
+    plugins.load_wanted(settings.task.plugin)
     kind = tuning.tasks.find_task(settings.task.name).row_kind
     found = data.tasks.load_rows(source, kind, settings.reading, split=None, needs_truth=False)
     examples = found.examples[: limit or None]
@@ -155,11 +155,6 @@ def predict(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
     """
     if not done(run, "tune"):
         raise StoreError("has no tuned model", where=f"run {run.name}", cure="fit it first")
-    _load_plugin(run_settings(run))
+    plugins.load_wanted(run_settings(run).task.plugin)
     model = load_model(Path(run.path) / "model")
     return tuning.tasks.find_task(model.spec.task).predict(model, examples)
-
-
-def _load_plugin(settings: Settings) -> None:
-    if settings.task.plugin:
-        plugins.load_plugin(settings.task.plugin)

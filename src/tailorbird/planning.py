@@ -46,8 +46,8 @@ def untuned(
     splits: dict[str, list[Example]], workspace: Workspace, settings: Settings, say: Say
 ) -> tuple[BackboneFolder, TextModel]:
     """The backbone's folder, and the model before the first step."""
-    if settings.task.plugin:
-        say(str(plugins.load_plugin(settings.task.plugin)))
+    for plugin in plugins.load_wanted(settings.task.plugin):
+        say(str(plugin))
     task = tasks.find_task(settings.task.name)
     backbone = _backbone(splits["train"], workspace, settings, say)
     labels = task.labels([example for name in SPLITS for example in splits[name]])

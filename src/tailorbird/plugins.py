@@ -96,6 +96,11 @@ def load_plugin(path: str | Path) -> PlugIn:
     return _LOADED.by_place[place]
 
 
+def load_wanted(path: str = "") -> list[PlugIn]:
+    """Load the plug-ins of installed packages, and the file at *path* where there is one."""
+    return [*load_entry_points(), *([load_plugin(path)] if path else [])]
+
+
 def load_entry_points(found: Iterable[EntryPoint] | None = None) -> list[PlugIn]:
     """Load the plug-ins of the packages that are installed, in the order of their names.
 

@@ -69,20 +69,3 @@ def test_frozen_layers_of_a_decoder_are_cached(method: str, tmp_path: Path) -> N
         losses(make_run(tiny, method, n_frozen), is_cached=is_cached) for is_cached in (False, True)
     ]
     assert found[1] == pytest.approx(found[0], rel=1e-4)
-
-
-def test_a_resumed_run_of_a_decoder_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    tiny = write_tiny_decoder(tmp_path, tie_word_embeddings=True)
-    whole, resumed = make_run(tiny, "full"), make_run(tiny, "full")
-    train, validation = (encode_examples(whole.model, rows) for rows in (TRAIN, VALIDATION))
-    kept, facts = {}, {}
-    for report in tune(whole, train, validation):
-        if (report.step, report.event) == (3, "step"):
-            kept = {name: tensor.clone() for name, tensor in whole.tensors().items()}
-            facts = whole.facts()
-    resumed.restore(kept, facts)
-    list(tune(resumed, train, validation))
-    expected, found = whole.tensors(), resumed.tensors()
-    assert expected.keys() == found.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(tensor, found[name]), name

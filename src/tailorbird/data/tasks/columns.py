@@ -180,6 +180,8 @@ def find_input_columns(
     columns = list(dict.fromkeys(key for row in rows for key in row))
     found = {field: _checked(column, field, columns, name) for field, column in named.items()}
     _guess(found, task, columns, name=name)
+    if not {"text", "messages"} & found.keys():
+        found["text"] = _by_name(columns, NAMES["text"], "text", name=name)
     wanted = ("text", "second", "candidates", "messages", "id", "user")
     result = _as_columns({field: found[field] for field in wanted if field in found})
     if not (result.text or result.messages):
