@@ -67,6 +67,12 @@ class Silence:
         """Nothing."""
 
 
+def say_some(say: Say, sentence: str) -> None:
+    """Say the sentence, if there is one."""
+    if sentence:
+        say(sentence)
+
+
 def open_workspace(path: str | Path | None = None) -> Workspace:
     """The workspace folder: *path*, else ``$TAILORBIRD_WORKSPACE``, else ``~/.tailorbird``."""
     return Workspace.open(path)
@@ -237,7 +243,7 @@ def tune(
     else:
         curve.unlink(missing_ok=True)
         if settings.model.init_head == "features":
-            say(state.start_head(train))
+            say_some(say, state.start_head(train))
     saved_s = time.monotonic()
     with curve.open("a", encoding="utf-8") as log:
         for report in tuning.tune(state, train, validation):
@@ -252,9 +258,8 @@ def tune(
             if is_over:
                 return
     chosen = state.task.finish(model, splits["validation"])
-    if chosen:
-        decisions.append(chosen)
-        say(chosen)
+    decisions += filter(None, [chosen])
+    say_some(say, chosen)
     folder = run.path / "model"
     save_model(model, folder, backbone=backbone.path)
     parameters = list(model.parameters())
@@ -301,7 +306,7 @@ def find_rate(
     train = tuning.tasks.encode_examples(model, splits["train"])
     train = state.with_trunk(train, planning.trunk_cache(workspace, settings, say))
     if settings.model.init_head == "features":
-        say(state.start_head(train))
+        say_some(say, state.start_head(train))
     points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
     advice = asdict(tuning.rate_finder.advise(points))
     rows = [asdict(point) for point in points]

@@ -1,4 +1,4 @@
-"""The packed encoder: texts see themselves alone, layers freeze, embedded models are the originals."""
+"""The packed encoder: texts see themselves alone, layers freeze, embedded ones equal originals."""
 
 from __future__ import annotations
 
