@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,23 @@ def weights_cache(request: pytest.FixtureRequest) -> Path:
     """Where embedded models are unpacked: kept between test runs, shared by all workers."""
     assert request.config.cache is not None
     return request.config.cache.mkdir("weights")
+
+
+@pytest.fixture
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without plug-ins before, and without those that the test loads afterwards."""
+    from tailorbird import plugins
+    from tailorbird.modeling import adapters, heads
+    from tailorbird.tuning.tasks import TASKS
+
+    monkeypatch.setattr(plugins, "_LOADED", plugins._Loaded())
+    registries: list[dict[str, object]] = [TASKS, heads.HEADS, adapters.METHODS]  # type: ignore[list-item]
+    before = [dict(registry) for registry in registries]
+    modules = set(sys.modules)
+    yield
+    for registry, kept in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(kept)
+    for name in set(sys.modules) - modules:
+        if name.startswith("tailorbird_plugin"):
+            del sys.modules[name]

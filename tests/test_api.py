@@ -21,6 +21,7 @@ from tailorbird.config import (
     ServingSettings,
     Settings,
     SplitSettings,
+    TaskSettings,
     TuningSettings,
 )
 from tailorbird.errors import ConfigError, DataError, StoreError
@@ -395,3 +396,9 @@ def test_rates_are_tried_without_touching_what_the_run_has(
     assert "<svg" in (run.path / "rates.html").read_text(encoding="utf-8")
     after = {path.name: path.read_bytes() for path in run.path.glob("*.json*")}
     assert {name: after[name] for name in before} == before
+
+
+def test_a_build_of_another_task_is_sent_to_fit(logs: Path, workspace: Workspace) -> None:
+    settings = Settings(task=TaskSettings(name="pairs"))
+    with pytest.raises(ConfigError, match="the task is pairs; tailorbird fit ROWS --task pairs"):
+        api.build(str(logs), workspace, settings)

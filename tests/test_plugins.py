@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -30,19 +28,8 @@ RATED = [
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_stays(no_plugins: None) -> None:
     """Each test begins without plug-ins, and leaves none."""
-    monkeypatch.setattr(plugins, "_LOADED", plugins._Loaded())
-    registries: list[dict[str, object]] = [TASKS, heads.HEADS, adapters.METHODS]  # type: ignore[list-item]
-    before = [dict(registry) for registry in registries]
-    modules = set(sys.modules)
-    yield
-    for registry, kept in zip(registries, before, strict=True):
-        registry.clear()
-        registry.update(kept)
-    for name in set(sys.modules) - modules:
-        if name.startswith("tailorbird_plugin"):
-            del sys.modules[name]
 
 
 def test_the_example_is_a_task_that_keeps_the_contract(tmp_path: Path) -> None:

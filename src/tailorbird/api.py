@@ -23,7 +23,7 @@ from tailorbird.bundle import Bundle, BundleContents, load_bundle, registry, wri
 from tailorbird.bundle import templates as answers
 from tailorbird.config import Settings
 from tailorbird.data import load_interactions, write_interactions
-from tailorbird.errors import StoreError, TooManyRejectsError
+from tailorbird.errors import ConfigError, StoreError, TooManyRejectsError
 from tailorbird.records import SPLITS, StepReport
 from tailorbird.runs import (
     CHECKPOINT,
@@ -67,12 +67,6 @@ class Silence:
         """Nothing."""
 
 
-def say_some(say: Say, sentence: str) -> None:
-    """Say the sentence, if there is one."""
-    if sentence:
-        say(sentence)
-
-
 def open_workspace(path: str | Path | None = None) -> Workspace:
     """The workspace folder: *path*, else ``$TAILORBIRD_WORKSPACE``, else ``~/.tailorbird``."""
     return Workspace.open(path)
@@ -92,6 +86,7 @@ def build(
     Returns None where *stop* asked to interrupt the tuning; the run can then be resumed.
     """
     settings, listener = settings or Settings(), listener or Silence()
+    _check_task(settings.task.name, where="build")
     run = run or start_run(source, workspace, settings)
     say = listener.say
     run.set_status("running")
@@ -210,43 +205,22 @@ def tune(
     *stop* says so, the state is kept and the generator ends early, without ``tune.json``.
     """
     from tailorbird import planning, tuning
-    from tailorbird.modeling import save_model
 
     checkpoint, curve = run.path / CHECKPOINT, run.path / CURVE
     begin(run, "tune", keep_checkpoint=resume)
     saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
     splits = load_examples(run)
-    backbone, model = planning.untuned(splits, workspace, settings, say)
-    dtype_before = saved[1]["plan"]["dtype"] if saved else ""
-    n_rows, frozen = len(splits["train"]), None
-    if settings.model.freeze_layers == "auto":
-        frozen = planning.freeze_by_trial(run, model, splits, settings, say=say, stop=stop)
-        if frozen is None:
-            return
-    plan, decisions = tuning.plan_tuning(
-        model, n_rows, settings, dtype_before=dtype_before, frozen=frozen
-    )
-    for decision in decisions:
-        say(decision)
-    train, validation = (
-        tuning.tasks.encode_examples(model, splits[name]) for name in ("train", "validation")
-    )
-    state = tuning.TuningRun(model, plan)
-    decisions.append(state.trainable())
-    say(decisions[-1])
-    cache = planning.trunk_cache(workspace, settings, say)
-    train, validation = state.with_trunk(train, cache), state.with_trunk(validation, cache)
+    start = planning.start_tuning(run, workspace, splits, settings, saved=saved, say=say, stop=stop)
+    if start is None:
+        return
+    state = start.state
     if saved:
-        state.restore(*saved)
-        say(f"resumed: step {state.step} of run {run.name}")
         cut_curve(run, state.step, state.validated_step)
     else:
         curve.unlink(missing_ok=True)
-        if settings.model.init_head == "features":
-            say_some(say, state.start_head(train))
     saved_s = time.monotonic()
     with curve.open("a", encoding="utf-8") as log:
-        for report in tuning.tune(state, train, validation):
+        for report in tuning.tune(state, start.train, start.validation):
             log.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
             log.flush()
             yield report
@@ -257,11 +231,18 @@ def tune(
                 saved_s = time.monotonic()
             if is_over:
                 return
-    chosen = state.task.finish(model, splits["validation"])
-    decisions += filter(None, [chosen])
-    say_some(say, chosen)
-    folder = run.path / "model"
-    save_model(model, folder, backbone=backbone.path)
+    start.say(state.task.finish(state.model, splits["validation"]))
+    _keep_tuned(run, start, settings)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _keep_tuned(run: Run, start: Any, settings: Settings) -> None:
+    """Write ``model/`` and ``tune.json``, what a run of any task is known by afterwards."""
+    from tailorbird.modeling import save_model
+
+    state, backbone = start.state, start.backbone
+    model, plan = state.model, state.plan
+    save_model(model, run.path / "model", backbone=backbone.path)
     parameters = list(model.parameters())
     run.write_json(
         "tune.json",
@@ -276,10 +257,9 @@ def tune(
             "best_step": state.best_step,
             "backbone": backbone.name,
             "licence": backbone.licence,
-            "decisions": decisions,
+            "decisions": start.decisions,
         },
     )
-    checkpoint.unlink(missing_ok=True)
 
 
 def find_rate(
@@ -299,14 +279,9 @@ def find_rate(
 
     if not done(run, "split"):
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
-    splits = load_examples(run)
-    _, model = planning.untuned(splits, workspace, settings, say)
-    plan, _ = tuning.plan_tuning(model, len(splits["train"]), settings)
-    state = tuning.TuningRun(model, plan)
-    train = tuning.tasks.encode_examples(model, splits["train"])
-    train = state.with_trunk(train, planning.trunk_cache(workspace, settings, say))
-    if settings.model.init_head == "features":
-        say_some(say, state.start_head(train))
+    start = planning.start_tuning(run, workspace, load_examples(run), settings, say=say)
+    assert start is not None  # nothing asks to stop
+    state, train, plan = start.state, start.train, start.state.plan
     points = list(tuning.rate_finder.find_rate(state, train, n_steps=n_steps))
     advice = asdict(tuning.rate_finder.advise(points))
     rows = [asdict(point) for point in points]
@@ -330,6 +305,7 @@ def evaluate(
 
     splits = load_examples(run)
     model = load_model(run.path / "model")
+    _check_task(model.spec.task, where=f"run {run.name}")
     encoded = {
         name: tuning.tasks.encode_examples(model, splits[name]) for name in ("validation", "test")
     }
@@ -340,21 +316,12 @@ def evaluate(
         "temperature": calibration.temperature,
         "settings": settings.evaluation,
     }
-    report: dict[str, Any] = {
-        "run": run.read_json("run.json"),
-        "data": {name: run.read_json(f"{name}.json") for name in ("read", "clean", "split")},
-        "tuning": run.read_json("tune.json") | {"curve": load_curve(run)},
+    validation = evaluation.evaluate("validation", logits, targets, model.labels, **measure)
+    report = _past(run) | {
         "calibration": calibration.to_json(),
-        "validation": evaluation.evaluate(
-            "validation", logits, targets, model.labels, **measure
-        ).to_json(),
+        "validation": validation.to_json(),
         "processor": processor(),
     }
-    report["decisions"] = [
-        decision
-        for stage in (*report["data"].values(), report["tuning"])
-        for decision in stage.get("decisions", [])
-    ]
     baselines = (
         evaluation.measure_baselines(
             splits["train"], splits["test"], model.labels, seed=settings.evaluation.seed
@@ -388,6 +355,25 @@ def evaluate(
         f"macro-F1 {test.macro_f1.value:.3f}, {test.n_rows:,} rows"
     )
     return report
+
+
+def _past(run: Run) -> dict[str, Any]:
+    """What a report tells of the stages before: data, tuning, and every decision on the way."""
+    read, tuned = run.read_json, run.read_json("tune.json")
+    stages = {name: read(f"{name}.json") for name in ("read", "clean", "split")}
+    decisions = [d for stage in (*stages.values(), tuned) for d in stage.get("decisions", [])]
+    tuning = tuned | {"curve": load_curve(run)}
+    return {"run": read("run.json"), "data": stages, "tuning": tuning, "decisions": decisions}
+
+
+def _check_task(name: str, *, where: str) -> None:
+    """Raise ConfigError where what is learned is nothing that an assistant is made of."""
+    if name != "single_label":
+        raise ConfigError(
+            f"an assistant learns one label a text, and the task is {name}",
+            where=where,
+            cure=f"tailorbird fit ROWS --task {name}",
+        )
 
 
 def bundle(

@@ -136,6 +136,9 @@ class TuningSettings:
 
     n_epochs: int = setting(0, "Passes over the training rows; 0: by the number of rows.")
     batch_size: int = setting(0, "Rows per optimizer update; 0: by the number of rows.")
+    batch_tokens: int = setting(
+        0, "Tokens per optimizer update, about, in place of a number of rows; 0: by rows."
+    )
     learning_rate: float = setting(0.0, "Peak rate; 0: by backbone.")
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = setting(
         "linear", "Shape after warm-up."

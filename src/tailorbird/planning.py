@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from tailorbird import plugins
 from tailorbird.config import Settings
@@ -19,7 +21,7 @@ from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import SPLITS, Example
 from tailorbird.runs import FREEZE
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning import TuningPlan, plan_tuning, tasks
+from tailorbird.tuning import TuningPlan, TuningRun, plan_tuning, tasks
 from tailorbird.tuning.freeze_search import (
     MAX_TRAIN_ROWS,
     MAX_VALIDATION_ROWS,
@@ -40,6 +42,67 @@ from tailorbird.weights import (
 )
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run before its next step, with its rows."""
+
+    state: TuningRun
+    train: tasks.EncodedExamples
+    validation: tasks.EncodedExamples
+    backbone: BackboneFolder
+    decisions: list[str]
+    """What was decided for the user; `say` adds to it."""
+    tell: Say
+
+    def say(self, decision: str) -> None:
+        """Tell a decision and remember it; there may be none."""
+        if decision:
+            self.decisions.append(decision)
+            self.tell(decision)
+
+
+def start_tuning(
+    run: Run,
+    workspace: Workspace,
+    splits: dict[str, list[Example]],
+    settings: Settings,
+    *,
+    saved: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+    say: Say,
+    stop: Callable[[], bool] = lambda: False,
+) -> Start | None:
+    """Model, plan and rows of a run, as it begins or as a checkpoint left it (*saved*).
+
+    None where *stop* ended the search for the layers to freeze.
+    """
+    backbone, model = untuned(splits, workspace, settings, say)
+    frozen = None
+    if settings.model.freeze_layers == "auto":
+        frozen = freeze_by_trial(run, model, splits, settings, say=say, stop=stop)
+        if frozen is None:
+            return None
+    before = saved[1]["plan"]["dtype"] if saved else ""
+    plan, decisions = plan_tuning(
+        model, len(splits["train"]), settings, dtype_before=before, frozen=frozen
+    )
+    for decision in decisions:
+        say(decision)
+    train, validation = (
+        tasks.encode_examples(model, splits[name]) for name in ("train", "validation")
+    )
+    state = TuningRun(model, plan)
+    cache = trunk_cache(workspace, settings, say)
+    train, validation = state.with_trunk(train, cache), state.with_trunk(validation, cache)
+    start = Start(state, train, validation, backbone, decisions, say)
+    start.say(state.trainable())
+    if saved:
+        state.restore(*saved)
+        say(f"resumed: step {state.step} of run {run.name}")
+    elif settings.model.init_head == "features":
+        start.say(state.start_head(train))
+    return start
 
 
 def untuned(

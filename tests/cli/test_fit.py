@@ -89,7 +89,7 @@ def error_of(*words: str) -> TailorbirdError:
 
 @pytest.mark.parametrize("task", ROWS)
 def test_rows_of_each_task_become_scores_and_answers(
-    task: str, folder: Path, tmp_path: Path
+    task: str, folder: Path, tmp_path: Path, no_plugins: None
 ) -> None:
     done = RUNNER.invoke(app, [*words_for(task, folder, tmp_path / "w"), "--json"])
     assert done.exit_code == 0, done.exception

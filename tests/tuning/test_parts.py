@@ -35,6 +35,26 @@ def test_every_row_is_in_exactly_one_batch(lengths: list[int], batch_size: int) 
     assert max(map(len, batches)) <= batch_size
 
 
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=300), st.integers(1, 400))
+def test_batches_by_tokens_hold_each_row_once_and_are_as_many_in_every_epoch(
+    lengths: list[int], budget: int
+) -> None:
+    epochs = [epoch_batches(lengths, 0, seed=1, epoch=e, batch_tokens=budget) for e in range(3)]
+    for batches in epochs:
+        assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+        assert all(batches)
+        assert len(batches) == min(len(lengths), -(-sum(lengths) // budget))
+
+
+def test_batches_by_tokens_are_of_about_as_many_tokens_each() -> None:
+    lengths = [4] * 900 + [90] * 40
+    batches = epoch_batches(lengths, 0, seed=0, epoch=0, batch_tokens=360)
+    sums = [sum(lengths[row] for row in batch) for batch in batches]
+    assert max(sums) < 360 + 2 * 90
+    assert {len(batch) for batch in batches} & {3, 4, 5}  # few long rows
+    assert max(len(batch) for batch in batches) > 60  # many short ones
+
+
 def test_epochs_differ_and_repeat_by_seed() -> None:
     lengths = list(range(1, 101))
     first = epoch_batches(lengths, 8, seed=3, epoch=0)

@@ -29,7 +29,6 @@ from tailorbird.data.rows import NAME_ENCODING, Note, Reject, Row, Table, reject
 from tailorbird.data.sql import is_database_url, sql_table
 from tailorbird.errors import DataError, RowError, TooManyRejectsError
 from tailorbird.records import Interaction
-from tailorbird.text import shorten
 
 _DEFAULTS = ReadingSettings()
 
@@ -95,7 +94,9 @@ def open_tables(
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise _unreadable(error, shorten(text)) from error
+        # The end of a path says most.
+        where = " ".join(text.split())
+        raise _unreadable(error, where if len(where) <= 120 else f"…{where[-119:]}") from error
 
 
 def _table(file: LogFile, settings: ReadingSettings, formats: Formats) -> Table:

@@ -31,7 +31,8 @@ def sql_table(url: str, table: str) -> Table:
     return Table(table, lambda note: _rows(url, table, note))
 
 
-def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
+def _engine(url: str) -> tuple[Any, str]:
+    """The engine of a database URL, and the URL as it may be shown."""
     import sqlalchemy
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
@@ -42,7 +43,7 @@ def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
         raise DataError(f"is not a database URL: {error}", cure="as sqlite:///file.db") from error
     _check_sqlite_file(parsed, shown)
     try:
-        engine = sqlalchemy.create_engine(parsed)
+        return sqlalchemy.create_engine(parsed), shown
     except ModuleNotFoundError as error:
         if url.startswith("postgres"):
             raise missing_extra(error.name or "a driver", extra="postgres") from error
@@ -63,6 +64,13 @@ def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"is not a database URL: {reason}", cure="as sqlite:///file.db") from error
+
+
+def _rows(url: str, name: str, note: Note) -> Iterator[Row]:
+    import sqlalchemy
+    from sqlalchemy.exc import SQLAlchemyError
+
+    engine, shown = _engine(url)
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":

@@ -15,7 +15,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import DivergedError, TuningError
 from tailorbird.records import Event, StepReport
 from tailorbird.tuning.gradients import add_gradients, add_penalty
@@ -45,7 +44,7 @@ def tune(
         if not len(examples):
             raise TuningError(f"there is no row to {name} on", cure="see how the rows were split")
     plan, lengths = run.plan, train.lengths
-    n_epoch_steps = len(epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=0))
+    n_epoch_steps = len(plan.batches(lengths, epoch=0))
     n_steps = run.n_steps = plan.n_epochs * n_epoch_steps
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
     report = partial(_report, run, n_steps, n_epoch_steps)
@@ -74,7 +73,7 @@ def tune(
         yield validated()
     while run.step < n_steps:
         epoch, done = divmod(run.step, n_epoch_steps)
-        batches = epoch_batches(lengths, plan.batch_size, seed=plan.settings.seed, epoch=epoch)
+        batches = plan.batches(lengths, epoch)
         for rows in batches[done:]:
             if plan.settings.patience and run.n_without_gain >= plan.settings.patience:
                 run.restore_best()

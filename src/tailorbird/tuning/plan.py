@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from tailorbird.config import (
     Settings,
     TuningSettings,
 )
+from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype
 from tailorbird.modeling import TextModel, adapters
@@ -91,6 +93,16 @@ class TuningPlan:
     loss: LossSettings = field(default_factory=LossSettings)
     method: MethodSettings = field(default_factory=lambda: MethodSettings(name="full"))
 
+    def batches(self, lengths: Sequence[int], epoch: int) -> list[list[int]]:
+        """The rows of each update of one epoch; *lengths* are their tokens."""
+        return epoch_batches(
+            lengths,
+            self.batch_size,
+            seed=self.settings.seed,
+            epoch=epoch,
+            batch_tokens=self.settings.batch_tokens,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, for checkpoints and reports."""
         return asdict(self) | {"dtype": str(self.dtype).removeprefix("torch.")}
@@ -128,6 +140,8 @@ def plan_tuning(
     size = next(row for row in _SIZES if n_rows >= row.n_rows)
     rows = f"{n_rows:,} training rows"
     batch_size = int(decide("batch size", tuning.batch_size, size.batch_size, rows))
+    if tuning.batch_tokens:
+        decisions.append(f"updates: of about {tuning.batch_tokens:,} tokens each (as set)")
     most = f"at most; {n_rows:,} rows, stops early"
     n_epochs = int(decide("epochs", tuning.n_epochs, size.n_epochs, most))
     default, reason = _rate(model, way, optimizer.name, batch_size)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import DivergedError, TuningError
 from tailorbird.tuning.loop import update
 from tailorbird.tuning.optimizers import RATE_FACTORS, set_rates
@@ -95,7 +94,7 @@ def find_rate(run: TuningRun, train: EncodedExamples, *, n_steps: int = 100) -> 
 
     def step(rate: float) -> float:
         if not batches:
-            batches.extend(epoch_batches(lengths, plan.batch_size, seed=seed, epoch=run.step))
+            batches.extend(plan.batches(lengths, run.step))
         set_rates(run.optimizers, rate / plan.learning_rate)
         try:
             return update(run, train, batches.pop())[0]
