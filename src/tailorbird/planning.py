@@ -125,8 +125,11 @@ def untuned(
         why = "as the backbone was trained" if backbone.pooling else "the backbone names none"
         say(f"pooling: {model.pooling} ({why})")
     if not settings.model.max_tokens:
-        longest = model.tokenizer.fit_max_tokens(task.encode(model, splits["train"]).tokens)
-        say(f"longest input: {longest} tokens (covers 99.5 % of the training texts)")
+        tokens = task.encode(model, splits["train"]).tokens
+        longest = model.tokenizer.fit_max_tokens(tokens)
+        n_cut = sum(length > longest for length in tokens.lengths)
+        rest = f"; {n_cut:,} are longer and are cut" if n_cut else ""
+        say(f"longest input: {longest} tokens (covers 99.5 % of the training texts{rest})")
     say(f"task: {task.name}, {task.about}" + (f"; {len(labels)} labels" if labels else ""))
     unseen = sorted(set(labels) - set(task.labels(splits["train"])))
     if unseen:
