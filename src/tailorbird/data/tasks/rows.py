@@ -1,7 +1,7 @@
 """Rows of any task, from files of any known kind → examples by split.
 
-    rows = load_rows("reviews.csv", "multi_label")
-    rows.splits["train"][0].labels                 # ('price', 'taste')
+rows = load_rows("reviews.csv", "multi_label")
+rows.splits["train"][0].labels                 # ('price', 'taste')
 """
 
 from __future__ import annotations
