@@ -312,10 +312,8 @@ def evaluate(
     logits = model.logits(encoded["validation"].tokens).numpy()
     targets = encoded["validation"].targets.numpy()
     calibration = evaluation.calibrate(logits, targets, settings=settings.evaluation)
-    measure: dict[str, Any] = {
-        "temperature": calibration.temperature,
-        "settings": settings.evaluation,
-    }
+    temperature = calibration.temperature
+    measure: dict[str, Any] = {"temperature": temperature, "settings": settings.evaluation}
     validation = evaluation.evaluate("validation", logits, targets, model.labels, **measure)
     report = _past(run) | {
         "calibration": calibration.to_json(),
@@ -341,17 +339,15 @@ def evaluate(
             logits,
             targets,
             model.labels,
-            temperature=calibration.temperature,
+            temperature=temperature,
         )
         begin(run, "evaluate")
         evaluation.write_report(run.path, report)
-        run.write_json(
-            "evaluate.json",
-            {"temperature": calibration.temperature, "threshold": calibration.threshold},
-        )
+        chosen = {"temperature": temperature, "threshold": calibration.threshold}
+        run.write_json("evaluate.json", chosen)
+    low, high = test.accuracy.low, test.accuracy.high
     say(
-        f"test: accuracy {test.accuracy.value:.3f} "
-        f"({test.accuracy.low:.3f} to {test.accuracy.high:.3f}), "
+        f"test: accuracy {test.accuracy.value:.3f} ({low:.3f} to {high:.3f}), "
         f"macro-F1 {test.macro_f1.value:.3f}, {test.n_rows:,} rows"
     )
     return report

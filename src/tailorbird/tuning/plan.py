@@ -147,12 +147,8 @@ def plan_tuning(
     default, reason = _rate(model, way, optimizer.name, batch_size)
     rate = decide("learning rate", tuning.learning_rate, default, reason)
     if model.spec.name == LANGUAGE:
-        n_tokens = decide(
-            "micro-batch tokens",
-            tuning.micro_batch_tokens,
-            LANGUAGE_TOKENS,
-            f"each token that is learned has a logit for each of {n_words:,} words",
-        )
+        why = f"each token that is learned has a logit for each of {n_words:,} words"
+        n_tokens = decide("micro-batch tokens", tuning.micro_batch_tokens, LANGUAGE_TOKENS, why)
         tuning = replace(tuning, micro_batch_tokens=int(n_tokens))
     dtype, why = _dtype(tuning.dtype, model.device.type, dtype_before)
     decisions.append(why)
