@@ -34,7 +34,6 @@ from tailorbird.runs import (
     fingerprint,
     load_curve,
     load_examples,
-    start_run,
 )
 from tailorbird.store import Run, Workspace
 
@@ -87,7 +86,9 @@ def build(
     """
     settings, listener = settings or Settings(), listener or Silence()
     _check_task(settings.task.name, where="build")
-    run = run or start_run(source, workspace, settings)
+    from tailorbird import planning
+
+    run = run or planning.new_run(source, workspace, settings)
     say = listener.say
     run.set_status("running")
     try:

@@ -22,8 +22,9 @@ from tailorbird import api, data, evaluation, plugins, tuning
 from tailorbird.config import Settings
 from tailorbird.errors import DataError, StoreError
 from tailorbird.modeling import load_model
+from tailorbird.planning import new_run
 from tailorbird.records import SPLITS, Example
-from tailorbird.runs import begin, done, load_examples, run_settings, start_run
+from tailorbird.runs import begin, done, load_examples, run_settings
 from tailorbird.store import Run, Workspace
 
 
@@ -41,7 +42,7 @@ def fit(
     Returns the run, and None for the scores where *stop* asked to interrupt the tuning.
     """
     listener = listener or api.Silence()
-    run = run or start_run(source, workspace, settings)
+    run = run or new_run(source, workspace, settings)
     run.set_status("running")
     try:
         if not done(run, "split"):

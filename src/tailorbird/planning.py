@@ -19,7 +19,7 @@ from tailorbird.modeling import TextModel, build_model
 from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import SPLITS, Example
-from tailorbird.runs import FREEZE
+from tailorbird.runs import FREEZE, start_run
 from tailorbird.store import Run, Workspace
 from tailorbird.tuning import TuningPlan, TuningRun, plan_tuning, tasks
 from tailorbird.tuning.freeze_search import (
@@ -33,7 +33,7 @@ from tailorbird.tuning.freeze_search import (
     table_row,
     why_not,
 )
-from tailorbird.tuning.plan import chosen_method
+from tailorbird.tuning.plan import check_way, chosen_method
 from tailorbird.weights import (
     BackboneFolder,
     choose_backbone,
@@ -61,6 +61,18 @@ class Start:
         if decision:
             self.decisions.append(decision)
             self.tell(decision)
+
+
+def new_run(source: str, workspace: Workspace, settings: Settings, name: str = "") -> Run:
+    """A new run of *source*, once it is sure that its settings can be tuned with.
+
+    Raises ConfigError, and begins nothing, where they name a task, a way of tuning or a file that
+    is not there.
+    """
+    plugins.load_wanted(settings.task.plugin)
+    tasks.find_task(settings.task.name)
+    check_way(settings.method)
+    return start_run(source, workspace, settings, name)
 
 
 def start_tuning(

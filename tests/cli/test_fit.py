@@ -130,6 +130,15 @@ def test_a_task_that_is_none_is_named_with_a_near_one(folder: Path, tmp_path: Pa
     error = error_of(*words)
     assert isinstance(error, ConfigError)
     assert "task.name = 'pair' is no task; did you mean 'pairs'?" in str(error)
+    assert not list((tmp_path / "runs").glob("*")), "a run began"
+
+
+def test_a_way_of_tuning_that_is_none_begins_no_run(folder: Path, tmp_path: Path) -> None:
+    words = ["fit", str(folder / "pairs.jsonl"), "--task", "pairs", "--method", "lorra"]
+    error = error_of(*words, "--workspace", str(tmp_path))
+    assert isinstance(error, ConfigError)
+    assert "method.name = 'lorra' is no way of tuning; use one of auto, full" in str(error)
+    assert not list((tmp_path / "runs").glob("*")), "a run began"
 
 
 def test_rows_of_another_task_say_which_columns_are_missing(folder: Path, tmp_path: Path) -> None:

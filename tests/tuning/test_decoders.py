@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
+from tailorbird.config import (
+    MethodSettings,
+    ModelSettings,
+    OptimizerSettings,
+    Settings,
+    TuningSettings,
+)
 from tailorbird.modeling import build_model
 from tailorbird.modeling.decoder import PackedDecoder
 from tailorbird.records import Example
 from tailorbird.testing import write_tiny_decoder
 from tailorbird.tuning import TuningRun, plan_tuning, tune
+from tailorbird.tuning.optimizers import build_optimizers
 from tailorbird.tuning.tasks import encode_examples
 from tailorbird.weights import resolve_backbone
 
@@ -69,3 +76,18 @@ def test_frozen_layers_of_a_decoder_are_cached(method: str, tmp_path: Path) -> N
         losses(make_run(tiny, method, n_frozen), is_cached=is_cached) for is_cached in (False, True)
     ]
     assert found[1] == pytest.approx(found[0], rel=1e-4)
+
+
+def test_the_norm_above_all_layers_learns_as_fast_as_the_highest(tmp_path: Path) -> None:
+    model = make_run(write_tiny_decoder(tmp_path), "full").model
+    settings = OptimizerSettings(layer_decay=0.5)
+    optimizers = build_optimizers(model, learning_rate=1.0, head_rate=2.0, settings=settings)
+    name_of = {id(p): name for name, p in model.named_parameters()}
+    rates = {
+        name_of[id(p)]: group["peak_rate"]
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    assert rates["backbone.norm.weight"] == rates["backbone.layers.1.query.weight"] == 1.0
+    assert rates["backbone.words.weight"] == 0.25

@@ -42,7 +42,7 @@ def build(
 
     Example: tailorbird build examples/logs/shop.jsonl
     """
-    from tailorbird import api, runs
+    from tailorbird import api, planning, runs
     from tailorbird.config import load_settings
 
     display = Display(quiet=as_json)
@@ -72,7 +72,7 @@ def build(
             settings = runs.run_settings(current)
             display.say(f"resuming run {current.name} with its own settings")
         else:
-            current = runs.start_run(logs, space, settings, run)
+            current = planning.new_run(logs, space, settings, run)
             display.say(f"run {current.name} in {space.path}")
         with closing(Audience(display)) as audience:
             audience.track(track, current)

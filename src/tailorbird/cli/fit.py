@@ -48,7 +48,7 @@ def fit(
 
     Example: tailorbird fit ner.jsonl --task token_classification
     """
-    from tailorbird import api, fitting, runs
+    from tailorbird import api, fitting, planning, runs
     from tailorbird.config import load_settings
 
     display = Display(quiet=as_json)
@@ -63,7 +63,7 @@ def fit(
             settings = runs.run_settings(current)
             display.say(f"resuming run {current.name} with its own settings")
         else:
-            current = runs.start_run(rows, space, settings, run)
+            current = planning.new_run(rows, space, settings, run)
             display.say(f"run {current.name} in {space.path}")
         with closing(Audience(display)) as audience:
             audience.track(track, current)

@@ -156,6 +156,8 @@ class PackedDecoder(nn.Module):
     """
 
     can_freeze = True
+    above_layers = ("norm.weight", "out_words.weight")
+    """Parameters that stand above all layers."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()

@@ -65,10 +65,11 @@ def build_optimizers(
     table = getattr(model.backbone, "words", None)
     words = table.weight if isinstance(table, nn.Embedding) and table.sparse else None
     n_layers = model.backbone.n_layers
+    top = {f"backbone.{name}" for name in getattr(model.backbone, "above_layers", ())}
     grouped: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and parameter is not words:
-            n_above = _layers_above(name, n_layers)
+            n_above = 0 if name in top else _layers_above(name, n_layers)
             rate = head_rate if n_above < 0 else learning_rate * settings.layer_decay**n_above
             decay = settings.weight_decay if parameter.ndim > 1 else 0.0
             grouped.setdefault((rate, decay), []).append(parameter)
@@ -90,7 +91,7 @@ def build_optimizers(
 
 
 def _layers_above(name: str, n_layers: int) -> int:
-    """How many encoder layers stand above a parameter; -1 for the head.
+    """How many layers stand above a parameter of a layer or the embeddings; -1 for the head.
 
     >>> [_layers_above(f"backbone.{name}", 6) for name in ("layers.5.key.bias", "norm.weight")]
     [0, 6]

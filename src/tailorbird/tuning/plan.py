@@ -59,13 +59,18 @@ def bits_factor(bits: float) -> float:
     return min(1.0, bits / 4)
 
 
-def _way(model: TextModel, method: MethodSettings) -> adapters.Method:
-    """The way of tuning that is asked for, where there is one and it tunes anything."""
-    if method.name not in adapters.METHODS:
+def check_way(method: MethodSettings) -> None:
+    """Raise ConfigError where *method* names no way of tuning."""
+    if method.name not in ("auto", *adapters.METHODS):
         raise ConfigError(
             f"method.name = {method.name!r} is no way of tuning",
-            cure=f"use one of {', '.join(adapters.METHODS)}",
+            cure=f"use one of auto, {', '.join(adapters.METHODS)}",
         )
+
+
+def _way(model: TextModel, method: MethodSettings) -> adapters.Method:
+    """The way of tuning that is asked for, where there is one and it tunes anything."""
+    check_way(method)
     way = adapters.METHODS[method.name]
     if way.freezes_all and not any(True for _ in model.head.parameters()):
         raise ConfigError(
