@@ -288,13 +288,13 @@ def test_a_run_that_goes_on_keeps_the_compute_type_it_had(
 
 
 def tuning_of(run: Run) -> tuple[Any, Any]:
-    from tailorbird.tuning import load_checkpoint
+    from tailorbird.tuning.checkpoint import load_checkpoint
 
     return load_checkpoint(run.path / api.CHECKPOINT)
 
 
 def save(run: Run, tensors: Any, facts: Any) -> None:
-    from tailorbird.tuning import save_checkpoint
+    from tailorbird.tuning.checkpoint import save_checkpoint
 
     save_checkpoint(run.path / api.CHECKPOINT, tensors, facts)
 

@@ -207,9 +207,9 @@ def tune(
     """
     from tailorbird import planning, tuning
 
-    checkpoint, curve = run.path / CHECKPOINT, run.path / CURVE
+    kept, curve = run.path / CHECKPOINT, run.path / CURVE
     begin(run, "tune", keep_checkpoint=resume)
-    saved = tuning.load_checkpoint(checkpoint) if checkpoint.is_file() else None
+    saved = tuning.checkpoint.load_checkpoint(kept) if kept.is_file() else None
     splits = load_examples(run)
     start = planning.start_tuning(run, workspace, splits, settings, saved=saved, say=say, stop=stop)
     if start is None:
@@ -228,13 +228,13 @@ def tune(
             is_due = time.monotonic() - saved_s >= checkpoint_every_s
             is_over = stop()  # asked once: a signal may come between two questions
             if report.event == "validation" or is_due or is_over:
-                tuning.save_checkpoint(checkpoint, state.tensors(), state.facts())
+                tuning.checkpoint.save_checkpoint(kept, state.tensors(), state.facts())
                 saved_s = time.monotonic()
             if is_over:
                 return
     start.say(state.task.finish(state.model, splits["validation"]))
     _keep_tuned(run, start, settings)
-    checkpoint.unlink(missing_ok=True)
+    kept.unlink(missing_ok=True)
 
 
 def _keep_tuned(run: Run, start: Any, settings: Settings) -> None:

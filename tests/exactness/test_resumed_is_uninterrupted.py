@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tailorbird.modeling import adapters
-from tailorbird.tuning import TuningRun, load_checkpoint, save_checkpoint, tune
+from tailorbird.tuning import TuningRun, tune
+from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
 from tailorbird.tuning.tasks import TASKS
 
 CASES = [

@@ -16,11 +16,10 @@ from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import (
     TuningPlan,
     TuningRun,
-    load_checkpoint,
     plan_tuning,
-    save_checkpoint,
     tune,
 )
+from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
 from tailorbird.tuning.tasks import encode_examples
 from tailorbird.weights import resolve_backbone
 

@@ -7,6 +7,7 @@ token, what stood before that answer when it was learned: served as trained.
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 from bisect import bisect_left
@@ -95,6 +96,12 @@ class ChatTokenizer:
     def facts(self) -> dict[str, Any]:
         """What makes it anew beside its files, JSON-ready."""
         return {"max_tokens": self.max_tokens}
+
+    def cut_at(self, max_tokens: int) -> ChatTokenizer:
+        """The same that cuts at *max_tokens*; this one stays as it is."""
+        other = copy.copy(self)
+        other.max_tokens = max_tokens
+        return other
 
     def fit_max_tokens(self, tokens: TokenizedTexts) -> int:
         """Set *max_tokens* to cover 99.5 % of *tokens*, at least 64 and at most what it was."""

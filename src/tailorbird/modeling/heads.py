@@ -103,7 +103,8 @@ class LinearHead(nn.Module):
         means = sums / counts.clamp(min=1)[:, None]  # (C, D), around the common centre
         residual = z - centre - means[targets]
         covariance = residual.T @ residual / len(z)
-        shrunk = covariance + ridge * covariance.diagonal().mean() * torch.eye(z.shape[1])
+        spread = covariance.diagonal().mean().clamp(min=1e-12)  # of one row there is none
+        shrunk = covariance + ridge * spread * torch.eye(z.shape[1])
         weight = torch.linalg.solve(shrunk, means.T).T  # (C, D)
         prior = torch.log((counts + 1) / (counts.sum() + n_classes))
         bias = prior - (means * weight).sum(-1) / 2 - weight @ centre

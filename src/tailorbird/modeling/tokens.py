@@ -37,6 +37,12 @@ class TextTokenizer:
             "passage_prefix": self.passage_prefix,
         }
 
+    def cut_at(self, max_tokens: int) -> TextTokenizer:
+        """The same that cuts at *max_tokens*; this one stays as it is."""
+        tokenizer = Tokenizer.from_str(self.tokenizer.to_str())
+        prefixes = {"prefix": self.prefix, "passage_prefix": self.passage_prefix}
+        return TextTokenizer(tokenizer, max_tokens=max_tokens, **prefixes)
+
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Token ids of each text, special tokens included, cut at *max_tokens*."""
         return self._plain([self.prefix + text for text in texts])

@@ -1,7 +1,6 @@
-"""Tuning: a plan with its reasons, a loop that yields reports, checkpoints to resume from."""
+"""Tuning: a plan with its reasons, a loop that yields reports, and many jobs over one trunk."""
 
-from tailorbird.tuning import rate_finder, tasks
-from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
+from tailorbird.tuning import checkpoint, jobs, rate_finder, tasks
 from tailorbird.tuning.loop import tune
 from tailorbird.tuning.plan import TuningPlan, plan_tuning
 from tailorbird.tuning.run import TuningRun
@@ -9,10 +8,10 @@ from tailorbird.tuning.run import TuningRun
 __all__ = [
     "TuningPlan",
     "TuningRun",
-    "load_checkpoint",
+    "checkpoint",
+    "jobs",
     "plan_tuning",
     "rate_finder",
-    "save_checkpoint",
     "tasks",
     "tune",
 ]

@@ -60,6 +60,10 @@ class WeightAverage:
         finally:
             _copy(own, weights)
 
+    def into(self, weights: dict[str, Tensor]) -> None:
+        """Copy the average, where there is one, into *weights*."""
+        _copy(self.weights, weights)
+
     def restore(self, weights: dict[str, Tensor], n_averaged: int) -> None:
         """Go on from saved *weights*, the average of *n_averaged* updates."""
         self.weights, self.n_averaged = weights, n_averaged

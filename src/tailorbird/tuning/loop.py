@@ -28,20 +28,21 @@ N_PARTING = 2
 
 
 def tune(
-    run: TuningRun, train: EncodedExamples, validation: EncodedExamples
+    run: TuningRun, train: EncodedExamples, validation: EncodedExamples | None
 ) -> Iterator[StepReport]:
     """Tune ``run.model`` until the plan is done or validation stops gaining.
 
     Yields a report after every optimizer update and after every validation. Between two reports
     the run is whole: `TuningRun.tensors` and `TuningRun.facts` taken there resume it bitwise on
     the CPU. When the generator ends, the model holds the weights of the best validation (averaged
-    ones, where the plan averages).
+    ones, where the plan averages). Where *validation* is None, all epochs of the plan are gone
+    through, and it holds the last weights.
 
     Raises DivergedError where the loss stops being a number; the best weights are put back first.
     Raises TuningError where there is nothing to train or validate on.
     """
     for name, examples in (("train", train), ("validate", validation)):
-        if not len(examples):
+        if examples is not None and not len(examples):
             raise TuningError(f"there is no row to {name} on", cure="see how the rows were split")
     plan, lengths = run.plan, train.lengths
     n_epoch_steps = len(plan.batches(lengths, epoch=0))
@@ -50,6 +51,8 @@ def tune(
     report = partial(_report, run, n_steps, n_epoch_steps)
 
     def is_validation_due() -> bool:
+        if validation is None:
+            return False
         is_mark = run.step % validate_every == 0 or run.step == n_steps
         return is_mark and run.validated_step < run.step
 
@@ -60,6 +63,7 @@ def tune(
         run.rate = plan.learning_rate * factor
 
     def validated() -> StepReport:
+        assert validation is not None
         loss, metrics = _validate(run, validation)
         return report("validation", loss, metrics=metrics, note=_validation_note(run))
 
@@ -85,6 +89,8 @@ def tune(
             yield report("step", loss, note=note)
             if is_validation_due():
                 yield validated()
+    if validation is None:
+        run.take_average()
     run.restore_best()
 
 

@@ -107,6 +107,10 @@ class TuningRun:
         with self.average.in_place_of(self.tuned()):
             yield
 
+    def take_average(self) -> None:
+        """Give the model the averaged weights for good, where there are any."""
+        self.average.into(self.tuned())
+
     def keep_if_best(self, score: tuple[float, float]) -> None:
         """Remember the weights where *score* is the best so far."""
         if score > self.best_score:

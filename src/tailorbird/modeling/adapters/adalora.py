@@ -212,4 +212,4 @@ def give_ranks(
             adapter.cut()
 
 
-ADALORA = Method(adalora, 5.0, "as LoRA: singular values start at zero")
+ADALORA = Method(adalora, 5.0, "as LoRA: singular values start at zero", keeps_backbone=True)

@@ -145,6 +145,8 @@ class Method:
     """Whether the states are the pretrained ones before the first step."""
     freezes_all: bool = False
     """Whether no layer is tuned, so that the states of all of them can be cached."""
+    keeps_backbone: bool = False
+    """Whether all it tunes is what it adds, so that several models may share one backbone."""
 
 
 def tuned_layers(backbone: Any, method: str) -> list[tuple[str, nn.Module]]:

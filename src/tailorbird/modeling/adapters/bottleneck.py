@@ -67,4 +67,9 @@ class Bottleneck(nn.Module):
         return torch.add(y, added)
 
 
-BOTTLENECK = Method(bottleneck, 5.0, "new layers start at zero and stand several times the rate")
+BOTTLENECK = Method(
+    bottleneck,
+    5.0,
+    "new layers start at zero and stand several times the rate",
+    keeps_backbone=True,
+)

@@ -19,4 +19,6 @@ def head(backbone: Any, settings: MethodSettings) -> Attachment:
     return Attachment(backbone, settings, originals={})
 
 
-HEAD = Method(head, 10.0, "a linear model stands larger steps", freezes_all=True)
+HEAD = Method(
+    head, 10.0, "a linear model stands larger steps", freezes_all=True, keeps_backbone=True
+)

@@ -96,4 +96,9 @@ class LoraAdapter(nn.Module):
         return (self.length / self.lengths(layer))[:, None] * weight
 
 
-LORA = Method(lora, 5.0, "low-rank factors start at zero and stand several times the rate")
+LORA = Method(
+    lora,
+    5.0,
+    "low-rank factors start at zero and stand several times the rate",
+    keeps_backbone=True,
+)

@@ -72,4 +72,10 @@ class Prompt(nn.Module):
         return F.embedding(source, torch.cat([self.rows, x])), longer, own
 
 
-PROMPT = Method(prompt, 10.0, "a few rows must move the states of all texts", starts_silent=False)
+PROMPT = Method(
+    prompt,
+    10.0,
+    "a few rows must move the states of all texts",
+    starts_silent=False,
+    keeps_backbone=True,
+)

@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tailorbird.config import MethodSettings
 from tailorbird.errors import ConfigError, WeightsError
@@ -31,6 +32,18 @@ class LoraFactors(NamedTuple):
     a: Tensor  # (R, in)
     b: Tensor  # (out, R)
     scale: float
+
+
+def trunk_hash(backbone: nn.Module) -> str:
+    """32 hexadecimal digits over the pretrained weights of a backbone without adapters.
+
+    It is the `AdapterWeights.trunk` of everything that is tuned over them.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)
