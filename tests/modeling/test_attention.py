@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tailorbird.modeling.attention import (
+    BLOCKWISE_UNTIL,
     FUSED_FROM,
     Causal,
     attend,
@@ -20,6 +21,7 @@ from tailorbird.modeling.attention import (
     plain,
     varlen,
 )
+from tailorbird.modeling.causal_attention import BLOCK, blockwise
 from tailorbird.modeling.packing import pack
 
 
@@ -51,22 +53,47 @@ def test_plain_and_fused_agree_with_their_gradients(
         assert (one - other).abs().max() < 1e-5
 
 
+def by_blocks(q: Tensor, k: Tensor, v: Tensor, *, causal: Causal) -> Tensor:
+    return blockwise(q, k, v, causal.window)
+
+
+@pytest.mark.parametrize("longest", [33, 2 * BLOCK + 5])
 @pytest.mark.parametrize("window", [0, 1, 7, 100])
 @pytest.mark.parametrize("n_before", [0, 4])
-def test_plain_and_fused_look_back_alike(n_before: int, window: int) -> None:
-    q, _, _ = queries_keys_values(2, 33, 33)
-    _, k, v = queries_keys_values(2, 33, 33 + n_before)
+def test_all_ways_look_back_alike(n_before: int, window: int, longest: int) -> None:
+    q, _, _ = queries_keys_values(2, longest, longest)
+    _, k, v = queries_keys_values(2, longest, longest + n_before)
     k, v = k[:, :1], v[:, :1]  # one head of keys and values for three of queries
-    direction = torch.randn(2, 3, 33, 12, generator=torch.Generator().manual_seed(1))
+    direction = torch.randn(2, 3, longest, 12, generator=torch.Generator().manual_seed(1))
     found = []
-    for way in (plain, fused):
+    for way in (plain, fused, by_blocks):
         mixed = way(q, k, v, causal=Causal(1, window))
         found.append((mixed.detach(), *torch.autograd.grad((mixed * direction).sum(), (q, k, v))))
-    for one, other in zip(*found, strict=True):
+    for one, other, third in zip(*found, strict=True):
         assert (one - other).abs().max() < 1e-5
+        assert (one - third).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("way", [plain, fused])
+@pytest.mark.parametrize("longest", [20, 2 * BLOCK + 5])
+def test_bf16_attention_by_blocks_is_that_of_fp64_but_for_rounding(longest: int) -> None:
+    parts = [part.detach().bfloat16() for part in queries_keys_values(2, longest, longest)]
+    found = []
+    for dtype in (torch.bfloat16, torch.float64):
+        leaves = [part.to(dtype, copy=True).requires_grad_() for part in parts]
+        mixed = blockwise(*leaves, 0)
+        found.append([mixed.detach(), *torch.autograd.grad(mixed.square().sum(), leaves)])
+    for rounded, exact in zip(*found, strict=True):
+        assert (rounded - exact).norm() < 0.01 * exact.norm()
+
+
+def test_texts_that_look_back_go_by_blocks_until_they_are_too_long() -> None:
+    q, k, v = (part.detach() for part in queries_keys_values(1, 2 * BLOCK, 2 * BLOCK))
+    assert torch.equal(mix(q, k, v, causal=Causal(3)), blockwise(q, k, v, 0))
+    long = torch.zeros(1, 1, BLOCKWISE_UNTIL + 1, 1)
+    assert torch.equal(mix(long, long, long, causal=Causal(1)), long)
+
+
+@pytest.mark.parametrize("way", [plain, fused, by_blocks])
 def test_a_window_ends_where_it_says_and_what_stands_before_is_seen_by_all(way: Any) -> None:
     v = torch.tensor([10.0, 1, 2, 3, 4]).view(1, 1, 5, 1)  # 10 stands before four tokens
     zeros = torch.zeros(1, 1, 5, 8)

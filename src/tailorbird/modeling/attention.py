@@ -17,10 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tailorbird.modeling.causal_attention import blockwise, unseen
 from tailorbird.modeling.packing import PackedBatch
 
 FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 """The L from which the fused kernel, forward and backward, is the faster one on a CPU."""
+
+BLOCKWISE_UNTIL = 2048
+"""The L up to which tokens that look back are faster block by block; weights of longer texts would
+take too much memory."""
 
 SHORTEST = 16
 """Texts are laid out this long at least on a CPU: torch takes the softmax of rows that do not fill
@@ -120,6 +125,9 @@ def mix(
     >>> mix(q, k, v, causal=Causal(n_kv_heads=1)).flatten().tolist()
     [1.0, 2.0]
     """
+    is_back = causal is not None and is_padding is None and dropout == 0 and not q.is_cuda
+    if causal is not None and is_back and q.shape[2] <= BLOCKWISE_UNTIL:
+        return blockwise(q, k, v, causal.window)
     # The CPU's fused kernel knows no dropout: with it, torch would take plain products anyway.
     is_long = dropout == 0 and k.shape[2] >= FUSED_FROM.get(q.dtype, 512)
     way = fused if q.is_cuda or is_long else plain
@@ -214,12 +222,9 @@ def _hidden(
     hidden = None if is_padding is None else is_padding[:, None, None, :]
     if causal is None:
         return hidden
-    queries = torch.arange(q.shape[2], device=q.device)[:, None]
-    keys = torch.arange(k.shape[2], device=q.device) - (k.shape[2] - q.shape[2])  # < 0: before
-    unseen = keys > queries  # (L, K)
-    if causal.window:
-        unseen |= (keys >= 0) & (keys <= queries - causal.window)
-    return unseen[None, None] if hidden is None else hidden | unseen
+    longest = q.shape[2]
+    later = unseen(0, longest, k.shape[2] - longest, causal.window, q.device)  # (L, K)
+    return later[None, None] if hidden is None else hidden | later
 
 
 def _heads(qkv: Tensor, n_heads: int, causal: Causal | None) -> tuple[int, int]:
