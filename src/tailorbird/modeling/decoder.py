@@ -28,10 +28,11 @@ from tailorbird.modeling.decoder_families import (
     decoder_hub_name,
     read_decoder_sizes,
 )
-from tailorbird.modeling.encoder import linear, table
+from tailorbird.modeling.encoder import table
 from tailorbird.modeling.families import ACTIVATIONS
 from tailorbird.modeling.key_values import KeyValues
 from tailorbird.modeling.packing import PackedBatch
+from tailorbird.modeling.products import linear, linears
 from tailorbird.modeling.rotary import frequencies, rotate
 
 
@@ -123,19 +124,18 @@ class DecoderLayer(nn.Module):
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = x + _normed(attended, self.attention_out_norm)  # an fp32 sum: x is fp32
         z = self.ffn_norm(x).to(dtype)
-        hidden = self.activation(linear(z, self.ffn_gate)) * linear(z, self.ffn_in)
+        gate, hidden = linears(z, self.ffn_gate, self.ffn_in)
+        hidden = self.activation(gate) * hidden
         hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
         return x + _normed(hidden, self.ffn_out_norm)
 
     def project(self, z: Tensor, positions: Tensor) -> Tensor:
         """(T, D) normed → (T, (H + 2 G) E): queries (scaled), keys, values; the former turned."""
-        q, k = (
-            part.view(len(z), -1, self.head_width)  # (T, H or G, E)
-            for part in (linear(z, self.query), linear(z, self.key))
-        )
+        q, k, v = linears(z, self.query, self.key, self.value)
+        q, k = (part.unflatten(1, (-1, self.head_width)) for part in (q, k))  # (T, H or G, E)
         q, k = _normed(q, self.query_norm), _normed(k, self.key_norm)
         turned = rotate(torch.cat([q * self.scale, k], 1), positions, self.rates)
-        return torch.cat([turned.flatten(1), linear(z, self.value)], 1)
+        return torch.cat([turned.flatten(1), v], 1)
 
     def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
         """(T, D) → (2, T, G E), as `attend` takes them, all as at position 0: not turned."""

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
+from tailorbird.modeling.products import linear, linears
 
 
 class EncoderLayer(nn.Module):
@@ -61,33 +62,18 @@ class EncoderLayer(nn.Module):
     def project(self, x: Tensor) -> Tensor:
         """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
-        is_adapted = any(getattr(part, "adapter", None) is not None for part in parts)
-        first = 1.0 if is_adapted else scale  # adapters see the queries as the layer gives them
-        weights = (parts[0].weight * first, parts[1].weight, parts[2].weight)
-        biases = (parts[0].bias * first, parts[1].bias, parts[2].bias)
+        if any(getattr(part, "adapter", None) is not None for part in parts):
+            q, k, v = linears(x, *parts)  # adapters see the queries as the layer gives them
+            return torch.cat([q * scale, k, v], 1)
+        weights = (parts[0].weight * scale, parts[1].weight, parts[2].weight)
+        biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)
         weight = torch.cat([w.to(x.dtype) for w in weights])  # cast first: half as much to copy
-        qkv = F.linear(x, weight, torch.cat(biases).to(x.dtype))
-        if not is_adapted:
-            return qkv
-        q, k, v = (adapted(x, y, part) for y, part in zip(qkv.chunk(3, 1), parts, strict=True))
-        return torch.cat([q * scale, k, v], 1)
+        return F.linear(x, weight, torch.cat(biases).to(x.dtype))
 
     def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
         """(T, D) → (2, T, D), as `attend` takes them: what a prefix stands beside."""
         _, keys, values = self.project(x).chunk(3, 1)
         return torch.stack([keys, values])
-
-
-def linear(x: Tensor, layer: nn.Linear) -> Tensor:
-    """``layer(x)`` in the type of *x*; weights stay fp32 and get fp32 gradients."""
-    bias = None if layer.bias is None else layer.bias.to(x.dtype)
-    return adapted(x, F.linear(x, layer.weight.to(x.dtype), bias), layer)
-
-
-def adapted(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
-    """*y*, or what the adapter on *layer* makes of the layer's input *x* and output *y*."""
-    adapter = getattr(layer, "adapter", None)
-    return y if adapter is None else adapter(x, y, layer)
 
 
 def table(n_rows: int, width: int, *, sparse: bool = False) -> nn.Embedding:

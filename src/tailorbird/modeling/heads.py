@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tailorbird.modeling.packing import PackedBatch
+from tailorbird.modeling.products import in_type
+from tailorbird.modeling.word_loss import word_nll
 
 
 def mean_pool(states: Tensor, batch: PackedBatch) -> Tensor:
@@ -201,16 +203,35 @@ class LanguageHead(nn.Module):
     @property
     def weight(self) -> Tensor:
         """(V, D) the table that is in use."""
+        table: Tensor = self._table.weight
+        return table
+
+    @property
+    def _table(self) -> nn.Module:
         backbone = self._backbone[0]
-        table: Tensor = (backbone.words if self.is_tied else backbone.out_words).weight
+        table: nn.Module = backbone.words if self.is_tied else backbone.out_words
         return table
 
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""
+        weight, bias = self._in_compute_type()
+        logits = F.linear(states.to(weight.dtype), weight, bias).float()
+        return self.soft_cap * torch.tanh(logits / self.soft_cap) if self.soft_cap else logits
+
+    def nll(self, states: Tensor, targets: Tensor) -> Tensor:
+        """Mean ``-log softmax(logits)[target]`` of (U, D) states and (U,) words, in nats.
+
+        The logits are never held as a whole, unless the words are tuned.
+        """
+        weight, bias = self._in_compute_type()
+        if weight.requires_grad:
+            return F.cross_entropy(self(states), targets)
+        return word_nll(states, weight, bias, targets, self.soft_cap)
+
+    def _in_compute_type(self) -> tuple[Tensor, Tensor | None]:
         dtype = self._backbone[0].compute_dtype
         bias = None if self.bias is None else self.bias.to(dtype)
-        logits = F.linear(states.to(dtype), self.weight.to(dtype), bias).float()
-        return self.soft_cap * torch.tanh(logits / self.soft_cap) if self.soft_cap else logits
+        return in_type(dtype, self._table), bias
 
     def hub_tensors(self) -> dict[str, Tensor]:
         """What it adds to a hub checkpoint of the backbone's body, by the names there."""

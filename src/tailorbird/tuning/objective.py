@@ -80,9 +80,14 @@ class Objective:
             whole: what is true of the whole batch that they are of.
         """
         truth, whole = (replace(t, class_weights=self.class_weights) for t in (truth, whole))
-        of_rows = self.task.loss(self.settings.name)
-        outputs = [head(z) for z in pooled]
-        loss = torch.stack([of_rows(one, truth, self.settings) for one in outputs]).mean()
+        outputs: list[Tensor] = []
+        if self.task.head_loss is not None:
+            losses = [self.task.head_loss(head, z, truth) for z in pooled]
+        else:
+            outputs = [head(z) for z in pooled]
+            of_rows = self.task.loss(self.settings.name)
+            losses = [of_rows(one, truth, self.settings) for one in outputs]
+        loss = torch.stack(losses).mean()
         # Exactly 1 for a whole batch.
         loss = loss * (self.task.mass(truth) / self.task.mass(whole))
         if self.settings.r_drop:

@@ -55,6 +55,12 @@ def _scores(nll: float, right: float) -> dict[str, float]:
     return {"likelihood": 1 / perplexity, "perplexity": perplexity, "token_accuracy": right}
 
 
+def head_loss(head: Any, states: Tensor, truth: Truth) -> Tensor:
+    """`cross_entropy` of what the head makes of *states*, without holding all of it."""
+    loss: Tensor = head.nll(states, truth.targets)
+    return loss
+
+
 def measure(model: TextModel, rows: EncodedExamples, task: Task) -> tuple[float, dict[str, float]]:
     """Mean nll of an answer's token in nats, and scores, a few conversations at a time."""
     total = n_right = n_tokens = 0.0
@@ -125,5 +131,6 @@ DIALOGUE = Task(
     pooling="picked",
     bits=bits,
     counts_rows=False,
+    head_loss=head_loss,
     measure=measure,
 )

@@ -172,6 +172,8 @@ class Task:
     """Whether a loss is a mean over rows; else over units, so that long rows count more."""
     has_logits: bool = False
     """Whether outputs are logits of one class a unit, so that R-Drop and class weights apply."""
+    head_loss: Callable[[Any, Tensor, Truth], Tensor] | None = None
+    """(head, states (U, D), truth) → the default loss, where it needs no outputs of all units."""
     measure: Callable[[TextModel, EncodedExamples, Task], tuple[float, dict[str, float]]] = field(
         default=lambda model, rows, task: measure_at_once(model, rows, task)
     )
