@@ -32,8 +32,9 @@ from tailorbird.modeling.encoder import table
 from tailorbird.modeling.families import ACTIVATIONS
 from tailorbird.modeling.key_values import KeyValues
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import linear, linears
-from tailorbird.modeling.rotary import frequencies, rotate
+from tailorbird.modeling.products import linear, together
+from tailorbird.modeling.rms_norm import rms_norm
+from tailorbird.modeling.rotary import frequencies, turn, turns
 
 
 class RMSNorm(nn.Module):
@@ -51,10 +52,10 @@ class RMSNorm(nn.Module):
         self.offset = offset
         self.weight = nn.Parameter(torch.full((width,), 1.0 - offset))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, D) → (…, D), in the type of *x*."""
+    def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """(…, D) → (…, D), in *dtype*, or else the type of *x*."""
         weight = self.weight + self.offset if self.offset else self.weight
-        return F.rms_norm(x.float(), weight.shape, weight, self.eps).to(x.dtype)
+        return rms_norm(x, weight, self.eps, dtype or x.dtype)
 
 
 class DecoderLayer(nn.Module):
@@ -107,7 +108,7 @@ class DecoderLayer(nn.Module):
         With *kept*, tokens see what earlier calls read, and are kept for later ones.
         """
         prefix = None if self.prefix is None else self.prefix()
-        qkv = self.project(self.attention_norm(x).to(dtype), batch.positions)
+        qkv = self.project(self.attention_norm(x, dtype), batch.positions)
         if kept is None:
             attended = attend(
                 qkv,
@@ -123,19 +124,20 @@ class DecoderLayer(nn.Module):
             )
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = x + _normed(attended, self.attention_out_norm)  # an fp32 sum: x is fp32
-        z = self.ffn_norm(x).to(dtype)
-        gate, hidden = linears(z, self.ffn_gate, self.ffn_in)
-        hidden = self.activation(gate) * hidden
+        z = self.ffn_norm(x, dtype)
+        hidden = self.activation(linear(z, self.ffn_gate)) * linear(z, self.ffn_in)
         hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
         return x + _normed(hidden, self.ffn_out_norm)
 
     def project(self, z: Tensor, positions: Tensor) -> Tensor:
         """(T, D) normed → (T, (H + 2 G) E): queries (scaled), keys, values; the former turned."""
-        q, k, v = linears(z, self.query, self.key, self.value)
-        q, k = (part.unflatten(1, (-1, self.head_width)) for part in (q, k))  # (T, H or G, E)
-        q, k = _normed(q, self.query_norm), _normed(k, self.key_norm)
-        turned = rotate(torch.cat([q * self.scale, k], 1), positions, self.rates)
-        return torch.cat([turned.flatten(1), v], 1)
+        heads = together(z, self.query, self.key, self.value).unflatten(1, (-1, self.head_width))
+        n_kv_heads = self.causal.n_kv_heads
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k, v = heads.split([self.n_heads, n_kv_heads, n_kv_heads], 1)
+            heads = torch.cat([self.query_norm(q), self.key_norm(k), v], 1)
+        cos, sin = turns(positions, self.rates, heads.dtype)
+        return turn(heads, cos, sin, self.n_heads, n_kv_heads, self.scale).flatten(1)
 
     def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
         """(T, D) → (2, T, G E), as `attend` takes them, all as at position 0: not turned."""

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import linear, linears
+from tailorbird.modeling.products import linear, together
 
 
 class EncoderLayer(nn.Module):
@@ -63,7 +63,9 @@ class EncoderLayer(nn.Module):
         """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
         if any(getattr(part, "adapter", None) is not None for part in parts):
-            q, k, v = linears(x, *parts)  # adapters see the queries as the layer gives them
+            q, k, v = together(x, *parts).chunk(
+                3, 1
+            )  # adapters see the queries as the layer gives them
             return torch.cat([q * scale, k, v], 1)
         weights = (parts[0].weight * scale, parts[1].weight, parts[2].weight)
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)

@@ -207,10 +207,9 @@ class LanguageHead(nn.Module):
         return table
 
     @property
-    def _table(self) -> nn.Module:
+    def _table(self) -> nn.Embedding:
         backbone = self._backbone[0]
-        table: nn.Module = backbone.words if self.is_tied else backbone.out_words
-        return table
+        return backbone.words if self.is_tied else backbone.out_words  # type: ignore[no-any-return]
 
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""

@@ -18,13 +18,16 @@ from torch.nn import functional as F
 
 def linear(x: Tensor, layer: nn.Linear) -> Tensor:
     """``layer(x)`` with what is attached to it, in the type of *x*."""
-    return linears(x, layer)[0]
+    return together(x, layer)
 
 
-def linears(x: Tensor, *layers: nn.Linear) -> list[Tensor]:
-    """Each of *layers* on the same *x* (T, in), by one product where weights are cast anyway."""
+def together(x: Tensor, *layers: nn.Linear) -> Tensor:
+    """(T, in) → (T, out of all *layers*): each on the same *x*, what they give side by side.
+
+    It is one product where weights have to be cast anyway.
+    """
     if x.dtype == layers[0].weight.dtype and len(layers) > 1:
-        return [linear(x, layer) for layer in layers]
+        return torch.cat([linear(x, layer) for layer in layers], 1)
     weight = in_type(x.dtype, *layers)
     bias = None if layers[0].bias is None else in_type(x.dtype, *layers, name="bias")
     widths = [layer.out_features for layer in layers]
@@ -32,9 +35,13 @@ def linears(x: Tensor, *layers: nn.Linear) -> list[Tensor]:
     if not weight.requires_grad and (bias is None or not bias.requires_grad) and all(terms):
         factors = [factor for term in terms if term for factor in term[:2]]
         scales = [term[2] for term in terms if term]
-        return list(_with_low_rank(x, weight, bias, widths, scales, *factors).split(widths, 1))
-    parts = F.linear(x, weight, bias).split(widths, 1)
-    return [adapted(x, y, layer) for y, layer in zip(parts, layers, strict=True)]
+        return _with_low_rank(x, weight, bias, widths, scales, *factors)
+    y = F.linear(x, weight, bias)
+    if all(getattr(layer, "adapter", None) is None for layer in layers):
+        return y
+    parts = zip(y.split(widths, 1), layers, strict=True)
+    changed = [adapted(x, part, layer) for part, layer in parts]
+    return changed[0] if len(changed) == 1 else torch.cat(changed, 1)
 
 
 def adapted(x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:

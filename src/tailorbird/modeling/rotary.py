@@ -1,12 +1,12 @@
 """Rotary positions: queries and keys are turned by angles that grow with their position.
 
-Shape letters: T tokens, H heads, E width of one head.
+Shape letters: T tokens, H heads, G heads of keys and values, E width of one head.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,18 +98,66 @@ def frequencies(rope: Rope, head_width: int) -> Tensor:
     return kept * plain + (1 - kept) * plain / rope.factor
 
 
-def rotate(x: Tensor, positions: Tensor, rates: Tensor) -> Tensor:
-    """(T, H, E) → the same, the pair of columns (i, i + E / 2) turned by ``position · rates[i]``.
+def turns(positions: Tensor, rates: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """(T,) positions and (E / 2,) rates → cosine and sine for each column, both (T, 1, E).
 
-    Angles are in fp32 whatever the type of *x*: half precision cannot count far.
+    The sine is negative in the first half of the columns, which are turned towards the second.
+    Angles are in fp32 whatever the *dtype*: half precision cannot count far.
+    """
+    angles = (positions[:, None].float() * rates)[:, None]
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+
+
+class _Turn(torch.autograd.Function):
+    """Few passes over whole rows; gradients are turned back by the negative sine."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, heads: Tensor, cos: Tensor, sin: Tensor, n_query: int, n_key: int, scale: float
+    ) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        ctx.parts = n_query, n_key, scale
+        return _turned(heads, cos, sin, *ctx.parts)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grad, cos, -sin, *ctx.parts), None, None, None, None, None
+
+
+_turn: Callable[..., Tensor] = _Turn.apply
+
+
+def turn(heads: Tensor, cos: Tensor, sin: Tensor, n_query: int, n_key: int, scale: float) -> Tensor:
+    """(T, H + 2 G, E) → the same: queries turned and scaled, keys turned, values as they are.
+
+    Args:
+        heads: queries, keys and values.
+        cos: cosine and
+        sin: sine, as `turns` gives them; columns (i, i + E / 2) are one pair.
+        n_query: H.
+        n_key: G.
+        scale: what queries are multiplied by.
 
     Source: Su et al. 2021 (RoFormer), section 3.4.2, equation 34, with the pairs as on hubs.
 
-    >>> x = torch.tensor([[[1.0, 0.0]]])
-    >>> [round(y, 3) for y in rotate(x, torch.tensor([1]), torch.tensor([1.0])).flatten().tolist()]
-    [0.54, 0.841]
+    >>> heads = torch.tensor([[[1.0, 0.0]] * 3])
+    >>> cos, sin = turns(torch.tensor([1]), torch.tensor([1.0]), torch.float32)
+    >>> [[round(y, 3) for y in x] for x in turn(heads, cos, sin, 1, 1, 2.0)[0].tolist()]
+    [[1.081, 1.683], [0.54, 0.841], [1.0, 0.0]]
     """
-    angles = (positions[:, None].float() * rates)[:, None]  # (T, 1, E / 2)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+    return _turn(heads, cos, sin, n_query, n_key, scale)
+
+
+def _turned(
+    heads: Tensor, cos: Tensor, sin: Tensor, n_query: int, n_key: int, scale: float
+) -> Tensor:
+    n, out = n_query + n_key, heads.new_empty(heads.shape)
+    first, second = heads[:, :n].chunk(2, -1)
+    torch.mul(heads[:, :n], cos, out=out[:, :n])
+    out[:, :n].addcmul_(torch.cat([second, first], -1), sin)
+    if scale != 1.0:
+        out[:, :n_query] *= scale
+    out[:, n:] = heads[:, n:]
+    return out

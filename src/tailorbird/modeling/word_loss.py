@@ -58,6 +58,22 @@ class _WordNll(torch.autograd.Function):
         return grad * of_states, None, None, None, None
 
 
-word_nll: Callable[[Tensor, Tensor, Tensor | None, Tensor, float], Tensor] = _WordNll.apply
-"""(U, D) states, (V, D) frozen words, (V,) bias, (U,) targets, bound of the logits (0: none) →
-mean ``-log softmax(z Wᵀ + b)[target]`` in nats, 0 where U is; products run in the type of W."""
+_word_nll: Callable[..., Tensor] = _WordNll.apply
+
+
+def word_nll(
+    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, soft_cap: float = 0.0
+) -> Tensor:
+    """Mean ``-log softmax(z Wᵀ + b)[target]`` in nats; 0 where there is no state.
+
+    Args:
+        states: (U, D); they alone get a gradient.
+        weight: (V, D) frozen words; products run in its type.
+        bias: (V,) of that type, or none.
+        targets: (U,) the words that came.
+        soft_cap: bound of the logits, ``cap · tanh(logits / cap)``; 0: none.
+
+    >>> round(word_nll(torch.ones(1, 2), torch.zeros(4, 2), None, torch.tensor([2])).item(), 4)
+    1.3863
+    """
+    return _word_nll(states, weight, bias, targets, soft_cap)

@@ -23,8 +23,8 @@ from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.tuning.optimizers import RATE_FACTORS
 from tailorbird.tuning.tasks import TASKS
 
-LANGUAGE_TOKENS = 2048
-"""Tokens of a language model computed at once: their logits are the largest tensor of a step."""
+LANGUAGE_TOKENS = 4096
+"""Tokens of a language model computed at once: what its many layers keep of them takes memory."""
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
@@ -152,7 +152,7 @@ def plan_tuning(
     default, reason = _rate(model, way, optimizer.name, batch_size)
     rate = decide("learning rate", tuning.learning_rate, default, reason)
     if model.spec.name == LANGUAGE:
-        why = f"each token that is learned has a logit for each of {n_words:,} words"
+        why = f"{model.backbone.n_layers} layers keep what they made of each token"
         n_tokens = decide("micro-batch tokens", tuning.micro_batch_tokens, LANGUAGE_TOKENS, why)
         tuning = replace(tuning, micro_batch_tokens=int(n_tokens))
     dtype, why = _dtype(tuning.dtype, model.device.type, dtype_before)

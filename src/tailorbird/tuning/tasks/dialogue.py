@@ -23,13 +23,16 @@ from tailorbird.modeling.chat_tokens import encode_dialogues
 from tailorbird.modeling.generation import generate
 from tailorbird.modeling.packing import TokenizedTexts, inference_batches
 from tailorbird.records import Example, Message
+from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.classes import cross_entropy
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
 
 MAX_NEW_TOKENS = 200
 """Of an answer that is asked for."""
 MEASURED_TOKENS = 2048
-"""Tokens of conversations that are measured at once: their logits are what takes memory."""
+"""Tokens of conversations that are measured at once."""
+MEASURED_STATES = 128
+"""Tokens of answers whose logits are held at once."""
 
 
 def encode(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
@@ -69,12 +72,15 @@ def measure(model: TextModel, rows: EncodedExamples, task: Task) -> tuple[float,
     try:
         with torch.inference_mode():
             for indices in inference_batches(rows.lengths, MEASURED_TOKENS):
-                truth = rows.truth(indices).to(model.device)
-                outputs = model(rows.batch(indices).to(model.device)).float()  # (U, V)
-                n = len(truth.targets)
-                total += task.loss("auto")(outputs, truth, LossSettings()).item() * n if n else 0.0
-                n_right += int((outputs.argmax(-1) == truth.targets).sum())
-                n_tokens += n
+                targets = rows.truth(indices).targets.to(model.device)
+                states = model.pool(rows.batch(indices).to(model.device))  # (U, D)
+                for z, words in zip(
+                    states.split(MEASURED_STATES), targets.split(MEASURED_STATES), strict=True
+                ):
+                    logits = model.head(z)  # (a few, V)
+                    total += losses.cross_entropy(logits, words).item() * len(words)
+                    n_right += int((logits.argmax(-1) == words).sum())
+                n_tokens += len(targets)
     finally:
         model.train(was_training)
     nll = total / max(1, n_tokens)
