@@ -23,7 +23,7 @@ from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.tuning.optimizers import RATE_FACTORS
 from tailorbird.tuning.tasks import TASKS
 
-LANGUAGE_TOKENS = 4096
+LANGUAGE_TOKENS = 2048
 """Tokens of a language model computed at once: what its many layers keep of them takes memory."""
 
 HEAD_RATE_FACTOR = 2.0
