@@ -1,4 +1,4 @@
-"""Attention that looks back only, by blocks of queries: half of the products, a third of the time.
+"""Attention that looks back only, by blocks of queries: half of the products, about half the time.
 
 Queries from s to e need no key after e, so each block is multiplied with the keys up to its end,
 and its weights are small enough to stay in the processor's cache from one operation to the next.
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 64
-"""Queries of a block. 32 to 96 are alike; 128 and more fall out of the cache."""
+"""Queries of a block; see ``docs/ideas/engine.md``. 32 to 96 are alike, 128 and more are slower."""
 
 
 def unseen(start: int, end: int, n_before: int, window: int, device: torch.device) -> Tensor:
