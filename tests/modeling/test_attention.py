@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tailorbird.modeling.attention import (
+    BLOCKWISE_FROM,
     BLOCKWISE_UNTIL,
     FUSED_FROM,
     Causal,
@@ -86,9 +87,11 @@ def test_bf16_attention_by_blocks_is_that_of_fp64_but_for_rounding(longest: int)
         assert (rounded - exact).norm() < 0.01 * exact.norm()
 
 
-def test_texts_that_look_back_go_by_blocks_until_they_are_too_long() -> None:
-    q, k, v = (part.detach() for part in queries_keys_values(1, 2 * BLOCK, 2 * BLOCK))
+def test_texts_that_look_back_go_by_blocks_unless_they_are_short_or_too_long() -> None:
+    q, k, v = (part.detach() for part in queries_keys_values(1, BLOCKWISE_FROM, BLOCKWISE_FROM))
     assert torch.equal(mix(q, k, v, causal=Causal(3)), blockwise(q, k, v, 0))
+    short = [part[:, :, :20].contiguous() for part in (q, k, v)]
+    assert torch.equal(mix(*short, causal=Causal(3)), plain(*short, causal=Causal(3)))
     long = torch.zeros(1, 1, BLOCKWISE_UNTIL + 1, 1)
     assert torch.equal(mix(long, long, long, causal=Causal(1)), long)
 

@@ -23,9 +23,9 @@ from tailorbird.modeling.packing import PackedBatch
 FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 """The L from which the fused kernel, forward and backward, is the faster one on a CPU."""
 
-BLOCKWISE_UNTIL = 2048
-"""The L up to which tokens that look back are faster block by block; weights of longer texts would
-take too much memory."""
+BLOCKWISE_FROM, BLOCKWISE_UNTIL = 128, 2048
+"""The L at which tokens that look back go block by block on a CPU: shorter texts are not faster
+that way, and weights of longer ones would take too much memory."""
 
 SHORTEST = 16
 """Texts are laid out this long at least on a CPU: torch takes the softmax of rows that do not fill
@@ -126,7 +126,7 @@ def mix(
     [1.0, 2.0]
     """
     is_back = causal is not None and is_padding is None and dropout == 0 and not q.is_cuda
-    if causal is not None and is_back and q.shape[2] <= BLOCKWISE_UNTIL:
+    if causal is not None and is_back and BLOCKWISE_FROM <= q.shape[2] <= BLOCKWISE_UNTIL:
         return blockwise(q, k, v, causal.window)
     # The CPU's fused kernel knows no dropout: with it, torch would take plain products anyway.
     is_long = dropout == 0 and k.shape[2] >= FUSED_FROM.get(q.dtype, 512)
