@@ -63,9 +63,8 @@ class EncoderLayer(nn.Module):
         """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
         if any(getattr(part, "adapter", None) is not None for part in parts):
-            q, k, v = together(x, *parts).chunk(
-                3, 1
-            )  # adapters see the queries as the layer gives them
+            # Adapters see the queries as the layer gives them.
+            q, k, v = together(x, *parts).chunk(3, 1)
             return torch.cat([q * scale, k, v], 1)
         weights = (parts[0].weight * scale, parts[1].weight, parts[2].weight)
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import in_type
 from tailorbird.modeling.word_loss import word_nll
 
 
@@ -203,13 +202,9 @@ class LanguageHead(nn.Module):
     @property
     def weight(self) -> Tensor:
         """(V, D) the table that is in use."""
-        table: Tensor = self._table.weight
-        return table
-
-    @property
-    def _table(self) -> nn.Embedding:
         backbone = self._backbone[0]
-        return backbone.words if self.is_tied else backbone.out_words  # type: ignore[no-any-return]
+        table: Tensor = (backbone.words if self.is_tied else backbone.out_words).weight
+        return table
 
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""
@@ -230,7 +225,7 @@ class LanguageHead(nn.Module):
     def _in_compute_type(self) -> tuple[Tensor, Tensor | None]:
         dtype = self._backbone[0].compute_dtype
         bias = None if self.bias is None else self.bias.to(dtype)
-        return in_type(dtype, self._table), bias
+        return self.weight.to(dtype), bias
 
     def hub_tensors(self) -> dict[str, Tensor]:
         """What it adds to a hub checkpoint of the backbone's body, by the names there."""

@@ -77,11 +77,6 @@ class LoraAdapter(nn.Module):
         y = gain * torch.addmm(y, low, self.b.to(x.dtype).T, alpha=self.scale)
         return y if layer.bias is None else y + layer.bias.to(x.dtype)
 
-    def factors(self) -> tuple[Tensor, Tensor, float] | None:
-        """A, B and s, where ``s x Aᵀ Bᵀ`` is all that is added: neither dropout nor a length."""
-        is_plain = self.length is None and not (self.training and self.dropout)
-        return (self.a, self.b, self.scale) if is_plain else None
-
     @torch.no_grad()
     def lengths(self, layer: nn.Linear) -> Tensor:
         """(out,) the lengths of the rows of ``W + s B A``.
