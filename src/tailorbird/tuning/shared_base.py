@@ -7,7 +7,6 @@ of those. So nothing is to be put back after a job, and several models can live 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from tailorbird.config import ModelSettings
 from tailorbird.errors import ConfigError, TuningError
 from tailorbird.modeling import TextModel, adapters, build_model, load_model
+from tailorbird.modeling.adapters.sharing import sharing_copy
 from tailorbird.modeling.adapters.weights import trunk_hash
 from tailorbird.modeling.heads import HEADS, LANGUAGE
 from tailorbird.modeling.trunk_cache import TrunkCache
@@ -176,14 +176,13 @@ class SharedBase:
         """Give *model* a backbone of its own that shares all tensors which it does not tune."""
         shared, way = model.backbone, adapters.METHODS[plan.method.name]
         shared.freeze(plan.n_frozen, words=plan.freeze_words)
-        kept: dict[int, Any] = {
-            id(parameter): parameter
-            for parameter in shared.parameters()
-            if way.keeps_backbone or not parameter.requires_grad
-        }
+        tuned = {id(p) for p in shared.parameters() if p.requires_grad}
         shared.requires_grad_(False)
-        kept[id(shared.config)] = shared.config
-        model.backbone, model.head = copy.deepcopy((shared, model.head), kept)
+        model.backbone, model.head = sharing_copy(
+            (shared, model.head),
+            shared,
+            is_shared=lambda p: way.keeps_backbone or id(p) not in tuned,
+        )
 
     def _limited(self, model: TextModel, max_tokens: int) -> PoolTokens:
         """The pool's texts cut at *max_tokens*; 0: where the base cuts them."""
