@@ -110,7 +110,7 @@ def course(run: TuningRun, train: EncodedExamples, validation: EncodedExamples |
             gradients = yield rows
             assert gradients is not None
             loss = apply(run, train, rows, gradients)
-            run.average.update(run.tuned(), run.step / n_steps)
+            run.update_average()
             yield report("step", loss, note=gradients.note)
             yield from validations()
     if validation is None:

@@ -8,7 +8,7 @@ of those. So nothing is to be put back after a job, and several models can live 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +69,18 @@ class SharedBase:
         """The hash of the pretrained weights."""
         return trunk_hash(next(iter(self._loaded.values())).backbone)
 
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Compute the states of frozen layers that any of *jobs* needs, with all threads."""
+        seen: set[tuple[object, ...]] = set()
+        for job in jobs:
+            settings, model = job.settings, job.settings.model
+            method, dtype = settings.method.name, settings.tuning.dtype
+            key = (settings.task, method, dtype, model.freeze_layers, model.max_tokens)
+            if key not in seen:
+                seen.add(key)
+                with kept_random(), suppress(Exception):  # it will say why when it is its turn
+                    self.begin(job)
+
     def begin(self, job: Job) -> JobStart:
         """Model, plan and rows of *job*, seeded by its settings alone.
 
@@ -92,14 +104,20 @@ class SharedBase:
         self._make_own(model, plan)
         run = TuningRun(model, plan)
         model.tokenizer = self._tokenizer(model)
-        encoded = run.with_trunk(encode_examples(model, train), self.cache)
+        encoded = self._encoded(run, train)
         if settings.model.init_head == "features" and not job.from_base:
             run.start_head(encoded)
         if not validation:
             return JobStart(run, encoded, None)
-        return JobStart(
-            run, encoded, run.with_trunk(encode_examples(model, validation), self.cache)
-        )
+        return JobStart(run, encoded, self._encoded(run, validation))
+
+    def _encoded(self, run: TuningRun, examples: Sequence[Example]) -> EncodedExamples:
+        """Tokens and truth; of texts that the pool does not know, states are looked for here."""
+        encoded = encode_examples(run.model, examples)
+        is_known = isinstance(run.model.tokenizer, KnownTexts) and encoded.texts is None
+        if is_known and encoded.tokens.picked is None:
+            return encoded  # with states, or there is nowhere to keep them
+        return run.with_trunk(encoded, self.cache)
 
     def outputs(self, model: TextModel, rows: Sequence[int]) -> Tensor:
         """(rows, C) logits of *rows*, whatever is true of them.
@@ -221,15 +239,25 @@ def _copy_head(loaded: TextModel, head: nn.Module, task: Task) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the block torch computes with one thread, and draws nothing from outside it.
+    """Within the block torch computes with one thread; random numbers go on as before it.
 
     Sums of several threads are rounded in another order, and would make weights depend on how
     many processes share the cores.
     """
-    n_threads, random = torch.get_num_threads(), torch.get_rng_state()
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        with kept_random():
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@contextmanager
+def kept_random() -> Iterator[None]:
+    """Random numbers go on after the block as if it had drawn none."""
+    random = torch.get_rng_state()
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
         torch.set_rng_state(random)
