@@ -11,7 +11,7 @@ in batches of 16. Accuracy is measured on all rows of the test split that have o
 - *PEFT*: a fresh backbone, `get_peft_model` and `Trainer.train` for each of `--peer-users`, one
   after another, LoRA on all six layers; bf16 where ours is, batches grouped by length, no dropout
   in the layers, a mean-pooled head with its own rate. Only wrapping and training are counted;
-  loading and tokenising are not. What one user takes, times the number of users, is what all would take.
+  loading and tokenising are not. What one user takes, times the number of users, is what all take.
 - *PEFT, top*: the same with LoRA on the layers that ours tunes, so that nobody can say that more
   layers were compared with fewer.
 

@@ -15,11 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from tailorbird.config import Settings, override_settings
+from tailorbird.config import ModelSettings, Settings, override_settings
 from tailorbird.errors import ConfigError
-from tailorbird.modeling.adapters.weights import AdapterWeights
+from tailorbird.modeling import build_model, save_model
+from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
+from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example, StepReport
+from tailorbird.tuning import tune
 from tailorbird.tuning.jobs import Job, run_jobs
+from tailorbird.tuning.shared_base import SharedBase
 from tailorbird.weights import BackboneFolder, resolve_backbone
 
 WORDS = {"parcel": "where is my parcel {}", "refund": "refund {} please", "hello": "hi {}"}
@@ -250,3 +254,28 @@ def test_a_full_disk_fails_a_job_and_leaves_its_old_files(
     monkeypatch.undo()
     (again, _) = run_jobs(base, POOL, changed, tmp_path)
     assert again.status == "done"
+
+
+def test_a_job_from_the_base_starts_with_its_head_and_adds_labels(
+    base: BackboneFolder, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    model = build_model(base, ["refund", "hello"], settings=ModelSettings())
+    save_model(model, tmp_path / "model", backbone=base.path)
+    still = job("still", "tuning.learning_rate=1e-12", validation=(), from_base=True)
+    (result,) = run_jobs(tmp_path / "model", POOL, [still], tmp_path / "jobs")
+    assert result.labels == ("refund", "hello", "parcel")
+    head = weights_of(tmp_path / "jobs", "still").head["linear.weight"]
+    assert torch.allclose(head[:2], model.head.linear.weight, atol=1e-6)
+    assert not torch.allclose(head[2], torch.zeros(32), atol=1e-3)
+
+
+def test_after_jobs_the_backbone_is_as_pretrained(base: BackboneFolder) -> None:
+    shared = SharedBase(base, POOL, dtype="float32", cache=TrunkCache())
+    before = trunk_hash(build_model(base, ["-"], settings=ModelSettings()).backbone)
+    for method in ("full", "lora", "bitfit"):
+        start = shared.begin(job(method, f"method.name={method}"))
+        list(tune(start.run, start.train, start.validation))
+        assert trunk_hash(start.run.model.backbone) != before
+        assert shared.trunk == before
+        del shared.trunk

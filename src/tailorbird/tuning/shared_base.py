@@ -167,6 +167,11 @@ class SharedBase:
     def _untuned(self, job: Job, task: Task, examples: Sequence[Example]) -> TextModel:
         """The model of *job* before its plan, still with everybody's backbone."""
         loaded, wanted = self._load(task), job.settings.model
+        if job.from_base and not isinstance(self.base, Path):
+            raise ConfigError(
+                f"a backbone has no head of the task {task.name} to start from",
+                cure="set from_base=False, or give the folder of a saved model",
+            )
         labels = job.labels or tuple(task.labels(examples))
         if job.from_base:
             labels = (*loaded.labels, *(one for one in labels if one not in loaded.labels))
