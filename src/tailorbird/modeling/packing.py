@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -81,6 +82,37 @@ def pack(texts: Sequence[Sequence[int]] | Sequence[Tensor]) -> PackedBatch:
     token_ids = torch.cat([torch.as_tensor(text, dtype=torch.int64) for text in texts])
     rows, positions = _places(lengths)
     return PackedBatch(token_ids, positions, rows, lengths, int(lengths.max()))
+
+
+def join(batches: Sequence[PackedBatch]) -> PackedBatch:
+    """The texts of several batches as one batch, in their order.
+
+    >>> join([pack([[5, 6]]), pack([[7], [8]])]).rows.tolist()
+    [0, 0, 1, 2]
+    """
+    if len(batches) == 1:
+        return batches[0]
+
+    def shifted(parts: Sequence[Tensor], sizes: Sequence[int]) -> Tensor:
+        """Each part moved on by what comes before it."""
+        starts = accumulate(sizes, initial=0)
+        return torch.cat([part + start for part, start in zip(parts, starts, strict=False)])
+
+    n_texts, n_tokens = [b.n_texts for b in batches], [b.n_tokens for b in batches]
+    states = [b.states for b in batches if b.states is not None]
+    picked = [b.picked for b in batches if b.picked is not None]
+    types = [torch.zeros_like(b.rows) if b.types is None else b.types for b in batches]
+    has_types = any(b.types is not None for b in batches)
+    return PackedBatch(
+        torch.cat([b.token_ids for b in batches]),
+        torch.cat([b.positions for b in batches]),
+        shifted([b.rows for b in batches], n_texts),
+        torch.cat([b.lengths for b in batches]),
+        max(b.max_length for b in batches),
+        torch.cat(states) if len(states) == len(batches) else None,
+        torch.cat(types) if has_types else None,
+        shifted(picked, n_tokens) if len(picked) == len(batches) else None,
+    )
 
 
 def _places(lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,12 @@ from tailorbird.records import StepReport
 from tailorbird.tuning.job import Job, JobResult, Status
 from tailorbird.tuning.job_files import JobFiles
 from tailorbird.tuning.loop import tune
-from tailorbird.tuning.shared_base import SharedBase
+from tailorbird.tuning.shared_base import SharedBase, kept_random
+from tailorbird.tuning.together import Member, tune_together
 
 OnReport = Callable[[str, StepReport], bool]
+AT_ONCE = 64
+"""Jobs that share steps: the others wait, as each needs memory for its own states."""
 KEEP_EVERY_S = 30.0
 """So much work is lost at most where a process is killed; keeping a state has its price, too."""
 
@@ -38,8 +41,11 @@ class JobRun:
     Raises what `SharedBase.begin` raises.
     """
 
-    def __init__(self, shared: SharedBase, job: Job, files: JobFiles) -> None:
+    def __init__(
+        self, shared: SharedBase, job: Job, files: JobFiles, *, n_together: int = 1
+    ) -> None:
         self.core_s = time.process_time()
+        self.n_together = n_together  # jobs that share the processor's time
         self.shared = shared
         self.job = job
         self.files = files
@@ -97,7 +103,7 @@ class JobRun:
         return self.files.keep(job, result)
 
     def _spent_s(self) -> float:
-        return self.core_before_s + time.process_time() - self.core_s
+        return self.core_before_s + (time.process_time() - self.core_s) / self.n_together
 
     def _weights(self, status: Status) -> AdapterWeights:
         run, attachment = self.run, self.run.attachment
@@ -148,6 +154,50 @@ def do_job(shared: SharedBase, job: Job, files: JobFiles, listening: Listening) 
         return state.finish()
     except Exception as error:
         return failed(job, files, error)
+
+
+def do_jobs_together(
+    shared: SharedBase, jobs: Sequence[Job], files: JobFiles, listening: Listening
+) -> Iterator[JobResult]:
+    """Tune *jobs*, many in one step; yields results as they end, fewer where asked to stop."""
+    for first in range(0, len(jobs), AT_ONCE):
+        some = jobs[first : first + AT_ONCE]
+        states: list[JobRun] = []
+        members: list[Member] = []
+        with kept_random():
+            for job in some:
+                try:
+                    state = JobRun(shared, job, files, n_together=len(some))
+                    members.append(Member(state.run, state.start.train, state.start.validation))
+                    states.append(state)
+                except Exception as error:
+                    yield failed(job, files, error)
+            for number, event in tune_together(members):
+                state = states[number]
+                if not isinstance(event, StepReport):
+                    yield _ended(state, event)
+                    continue
+                state.take(event)
+                if event.event == "validation" and listening.ends(state.job, event):
+                    members[number].leave()
+                    yield _ended(state, None, "stopped")
+                if listening.stop():
+                    _keep_all(states, members)
+                    return
+
+
+def _ended(state: JobRun, error: Exception | None, status: Status = "done") -> JobResult:
+    try:
+        return state.finish(status) if error is None else failed(state.job, state.files, error)
+    except Exception as other:  # a full disk, say
+        return failed(state.job, state.files, other)
+
+
+def _keep_all(states: Sequence[JobRun], members: Sequence[Member]) -> None:
+    for state, member in zip(states, members, strict=True):
+        if member.course is not None:
+            with member.drawing():
+                state.keep_state()
 
 
 def failed(job: Job, files: JobFiles, error: BaseException) -> JobResult:

@@ -12,19 +12,24 @@ on with the rest, so that an interrupted call is repeated as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import torch
 
-from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example
 from tailorbird.tuning.job import Base, Job, JobResult, check_jobs
 from tailorbird.tuning.job_files import JobFiles
-from tailorbird.tuning.job_run import Listening, OnReport, do_job
-from tailorbird.tuning.shared_base import SharedBase, one_thread
+from tailorbird.tuning.job_run import Listening, OnReport, do_job, do_jobs_together
+from tailorbird.tuning.job_workers import Workplace, in_processes
+from tailorbird.tuning.shared_base import one_thread
 
 Say = Callable[[str], None]
+
+START_S = 5.0
+"""Until a process has imported torch and read the base."""
 
 
 def run_jobs(
@@ -38,7 +43,7 @@ def run_jobs(
     say: Say = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     trunk_folder: Path | None = None,
-) -> Iterator[JobResult]:
+) -> Generator[JobResult, None, None]:
     """Tune every job; yields results as they are done, those of an earlier call first.
 
     The weights of a job depend on its rows, its settings, its base and the pool, and on nothing
@@ -71,24 +76,67 @@ def run_jobs(
             yield done
     if not left:
         return
-    model = left[0].settings.model
-    cache = TrunkCache(
-        0 if model.trunk_file_mb else model.trunk_cache_mb * 10**6,  # read from the mapped file
+    listening = Listening(on_report, stop)
+    model, is_cuda = left[0].settings.model, torch.cuda.is_available()
+    place = Workplace(
+        base,
+        pool,
+        folder,
+        files.dtype("cuda" if is_cuda else "cpu"),
         trunk_folder or folder / "trunk",
         file_bytes=model.trunk_file_mb * 10**6,
-        say=say,
+        memory_bytes=model.trunk_cache_mb * 10**6,
     )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    shared = SharedBase(base, pool, dtype=files.dtype(device), cache=cache)
-    listening = Listening(on_report, stop)
-    for job in left:
+    shared = place.open(say)
+    shared.prepare(left)
+    if is_cuda:
+        say(f"{len(left):,} jobs share their steps on the GPU")
+        yield from do_jobs_together(shared, left, files, listening)
+        return
+    if _why_here(place, left):
+        n_workers = 1
+    while left and n_workers < 2:
         if stop():
             return
+        started_s = time.perf_counter()
         with one_thread():
-            result = do_job(shared, job, files, listening)
+            result = do_job(shared, left.pop(0), files, listening)
         if result is None:
             return
         yield result
+        if n_workers == 0:
+            n_workers, why = _worth(len(left), time.perf_counter() - started_s, _n_cores())
+            say(f"{len(left):,} jobs left: {why}")
+    if left:
+        yield from in_processes(place, left, n_workers, listening)
+
+
+def _why_here(place: Workplace, jobs: Sequence[Job]) -> str:
+    """Why other processes cannot do these jobs, or not with the same outcome; empty: they can."""
+    if any(job.settings.task.plugin for job in jobs):
+        return "plug-ins are loaded in this process"
+    return "" if place.file_bytes else "states of frozen layers are in this process's memory"
+
+
+def _worth(n_jobs: int, job_s: float, n_cores: int) -> tuple[int, str]:
+    """How many processes *n_jobs* of about *job_s* seconds each are worth, and why.
+
+    >>> _worth(100, 1.0, 4)
+    (4, '4 processes, one job at a time on a core each')
+    >>> _worth(10, 0.2, 4)[0]
+    1
+    """
+    n_workers = min(n_cores, n_jobs)
+    saved_s = n_jobs * job_s * (1 - 1 / max(1, n_workers))
+    if saved_s < START_S:
+        return 1, f"in this process: others would save {saved_s:.0f} s, and take as long to start"
+    return n_workers, f"{n_workers} processes, one job at a time on a core each"
+
+
+def _n_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 __all__ = ["Base", "Job", "JobResult", "run_jobs"]

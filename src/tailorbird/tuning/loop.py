@@ -8,9 +8,10 @@ for report in tune(run, train, validation):
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,21 @@ N_PARTING = 2
 """After so many validations in a row that part from the training loss, the report says so."""
 
 
+class Gradients(NamedTuple):
+    """What a backward pass through some rows gave, beside the gradients themselves."""
+
+    loss: float
+    """Of the rows, before the update."""
+    note: str
+    """What a person should know; mostly empty."""
+    elapsed_s: float
+
+
+Rows = list[int]
+Course = Generator[StepReport | Rows, Gradients | None, None]
+"""Reports, and rows whose gradients are wanted: they are there when `Gradients` are sent back."""
+
+
 def tune(
     run: TuningRun, train: EncodedExamples, validation: EncodedExamples | None
 ) -> Iterator[StepReport]:
@@ -41,6 +57,18 @@ def tune(
     Raises DivergedError where the loss stops being a number; the best weights are put back first.
     Raises TuningError where there is nothing to train or validate on.
     """
+    steps = course(run, train, validation)
+    event = next(steps, None)
+    while event is not None:
+        if isinstance(event, StepReport):
+            yield event
+            event = next(steps, None)
+        else:
+            event = steps.send(gradients_of(run, train, event))
+
+
+def course(run: TuningRun, train: EncodedExamples, validation: EncodedExamples | None) -> Course:
+    """The same, but for the gradients: whoever iterates computes them, perhaps of many runs."""
     for name, examples in (("train", train), ("validate", validation)):
         if examples is not None and not len(examples):
             raise TuningError(f"there is no row to {name} on", cure="see how the rows were split")
@@ -50,22 +78,18 @@ def tune(
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
     report = partial(_report, run, n_steps, n_epoch_steps)
 
-    def is_validation_due() -> bool:
-        if validation is None:
-            return False
-        is_mark = run.step % validate_every == 0 or run.step == n_steps
-        return is_mark and run.validated_step < run.step
-
     def set_rates_of(step: int) -> None:
         warmup = plan.settings.warmup_fraction
         factor = rate_factor(plan.settings.schedule, step, n_steps, warmup)
         set_rates(run.optimizers, factor)
         run.rate = plan.learning_rate * factor
 
-    def validated() -> StepReport:
-        assert validation is not None
-        loss, metrics = _validate(run, validation)
-        return report("validation", loss, metrics=metrics, note=_validation_note(run))
+    def validations() -> Iterator[StepReport]:
+        """One where it is due, else none."""
+        is_mark = run.step % validate_every == 0 or run.step == n_steps
+        if validation is not None and is_mark and run.validated_step < run.step:
+            loss, metrics = _validate(run, validation)
+            yield report("validation", loss, metrics=metrics, note=_validation_note(run))
 
     run.check_rows(train)
     run.weigh_classes(train)
@@ -73,8 +97,7 @@ def tune(
         torch.manual_seed(plan.settings.seed)
     else:
         set_rates_of(run.step - 1)
-    if is_validation_due():  # the run was left between a step and its validation
-        yield validated()
+    yield from validations()  # the run may have been left between a step and its validation
     while run.step < n_steps:
         epoch, done = divmod(run.step, n_epoch_steps)
         batches = plan.batches(lengths, epoch)
@@ -84,22 +107,37 @@ def tune(
                 yield report("stop", -run.best_score[1], note=_stop_note(run))
                 return
             set_rates_of(run.step)
-            loss, note = update(run, train, rows)
-            run.average.update(run.tuned(), run.step / n_steps)
-            yield report("step", loss, note=note)
-            if is_validation_due():
-                yield validated()
+            gradients = yield rows
+            assert gradients is not None
+            loss = apply(run, train, rows, gradients)
+            run.update_average()
+            yield report("step", loss, note=gradients.note)
+            yield from validations()
     if validation is None:
         run.take_average()
     run.restore_best()
 
 
-def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[float, str]:
+def update(run: TuningRun, train: EncodedExamples, rows: Rows) -> tuple[float, str]:
     """One optimizer step on *rows*; returns the loss before it, and what a person should know."""
+    gradients = gradients_of(run, train, rows)
+    return apply(run, train, rows, gradients), gradients.note
+
+
+def gradients_of(run: TuningRun, train: EncodedExamples, rows: Rows) -> Gradients:
+    """Backward through *rows*, and through what the way of tuning adds to the loss."""
     start = time.perf_counter()
-    model = run.model.train()
+    run.model.train()
     loss, note = add_gradients(run, train, rows)
-    loss += add_penalty(run)
+    return Gradients(loss + add_penalty(run), note, time.perf_counter() - start)
+
+
+def apply(run: TuningRun, train: EncodedExamples, rows: Rows, gradients: Gradients) -> float:
+    """The optimizer step that the gradients of *rows* ask for; returns the loss before it.
+
+    Raises DivergedError where that is no number.
+    """
+    start, loss = time.perf_counter(), gradients.loss
     if not np.isfinite(loss):
         run.restore_best()
         raise DivergedError(
@@ -107,7 +145,7 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
             where="tuning",
             cure=f"use a lower rate than {run.plan.learning_rate:g}: --set tuning.learning_rate=…",
         )
-    clip_gradients(model, run.plan.optimizer.max_grad_norm)
+    clip_gradients(run.model, run.plan.optimizer.max_grad_norm)
     for optimizer in run.optimizers:
         optimizer.step()
     run.step += 1
@@ -116,8 +154,8 @@ def update(run: TuningRun, train: EncodedExamples, rows: list[int]) -> tuple[flo
     run.drop_gradients()
     run.n_tokens += sum(train.lengths_of(rows))
     run.losses.append(loss)
-    run.elapsed_s += time.perf_counter() - start
-    return loss, note
+    run.elapsed_s += gradients.elapsed_s + time.perf_counter() - start
+    return loss
 
 
 def _named(train: EncodedExamples, rows: Sequence[int], n_shown: int = 8) -> str:

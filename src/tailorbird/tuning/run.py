@@ -101,6 +101,11 @@ class TuningRun:
         """The parameters that change, by name; their memory is shared with the model."""
         return {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
 
+    def update_average(self) -> None:
+        """Take the weights after an update into their average, where there is to be one."""
+        if self.average.settings.average != "none":
+            self.average.update(self.tuned(), self.step / self.n_steps)
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within the block the model holds the averaged weights, where there are any."""

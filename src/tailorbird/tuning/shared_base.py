@@ -7,9 +7,8 @@ of those. So nothing is to be put back after a job, and several models can live 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from tailorbird.config import ModelSettings
 from tailorbird.errors import ConfigError, TuningError
 from tailorbird.modeling import TextModel, adapters, build_model, load_model
+from tailorbird.modeling.adapters.sharing import sharing_copy
 from tailorbird.modeling.adapters.weights import trunk_hash
 from tailorbird.modeling.heads import HEADS, LANGUAGE
 from tailorbird.modeling.trunk_cache import TrunkCache
@@ -69,6 +69,18 @@ class SharedBase:
         """The hash of the pretrained weights."""
         return trunk_hash(next(iter(self._loaded.values())).backbone)
 
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Compute the states of frozen layers that any of *jobs* needs, with all threads."""
+        seen: set[tuple[object, ...]] = set()
+        for job in jobs:
+            settings, model = job.settings, job.settings.model
+            method, dtype = settings.method.name, settings.tuning.dtype
+            key = (settings.task, method, dtype, model.freeze_layers, model.max_tokens)
+            if key not in seen:
+                seen.add(key)
+                with kept_random(), suppress(Exception):  # it will say why when it is its turn
+                    self.begin(job)
+
     def begin(self, job: Job) -> JobStart:
         """Model, plan and rows of *job*, seeded by its settings alone.
 
@@ -92,14 +104,20 @@ class SharedBase:
         self._make_own(model, plan)
         run = TuningRun(model, plan)
         model.tokenizer = self._tokenizer(model)
-        encoded = run.with_trunk(encode_examples(model, train), self.cache)
+        encoded = self._encoded(run, train)
         if settings.model.init_head == "features" and not job.from_base:
             run.start_head(encoded)
         if not validation:
             return JobStart(run, encoded, None)
-        return JobStart(
-            run, encoded, run.with_trunk(encode_examples(model, validation), self.cache)
-        )
+        return JobStart(run, encoded, self._encoded(run, validation))
+
+    def _encoded(self, run: TuningRun, examples: Sequence[Example]) -> EncodedExamples:
+        """Tokens and truth; of texts that the pool does not know, states are looked for here."""
+        encoded = encode_examples(run.model, examples)
+        is_known = isinstance(run.model.tokenizer, KnownTexts) and encoded.texts is None
+        if is_known and encoded.tokens.picked is None:
+            return encoded  # with states, or there is nowhere to keep them
+        return run.with_trunk(encoded, self.cache)
 
     def outputs(self, model: TextModel, rows: Sequence[int]) -> Tensor:
         """(rows, C) logits of *rows*, whatever is true of them.
@@ -149,6 +167,11 @@ class SharedBase:
     def _untuned(self, job: Job, task: Task, examples: Sequence[Example]) -> TextModel:
         """The model of *job* before its plan, still with everybody's backbone."""
         loaded, wanted = self._load(task), job.settings.model
+        if job.from_base and not isinstance(self.base, Path):
+            raise ConfigError(
+                f"a backbone has no head of the task {task.name} to start from",
+                cure="set from_base=False, or give the folder of a saved model",
+            )
         labels = job.labels or tuple(task.labels(examples))
         if job.from_base:
             labels = (*loaded.labels, *(one for one in labels if one not in loaded.labels))
@@ -176,14 +199,13 @@ class SharedBase:
         """Give *model* a backbone of its own that shares all tensors which it does not tune."""
         shared, way = model.backbone, adapters.METHODS[plan.method.name]
         shared.freeze(plan.n_frozen, words=plan.freeze_words)
-        kept: dict[int, Any] = {
-            id(parameter): parameter
-            for parameter in shared.parameters()
-            if way.keeps_backbone or not parameter.requires_grad
-        }
+        tuned = {id(p) for p in shared.parameters() if p.requires_grad}
         shared.requires_grad_(False)
-        kept[id(shared.config)] = shared.config
-        model.backbone, model.head = copy.deepcopy((shared, model.head), kept)
+        model.backbone, model.head = sharing_copy(
+            (shared, model.head),
+            shared,
+            is_shared=lambda p: way.keeps_backbone or id(p) not in tuned,
+        )
 
     def _limited(self, model: TextModel, max_tokens: int) -> PoolTokens:
         """The pool's texts cut at *max_tokens*; 0: where the base cuts them."""
@@ -222,15 +244,25 @@ def _copy_head(loaded: TextModel, head: nn.Module, task: Task) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the block torch computes with one thread, and draws nothing from outside it.
+    """Within the block torch computes with one thread; random numbers go on as before it.
 
     Sums of several threads are rounded in another order, and would make weights depend on how
     many processes share the cores.
     """
-    n_threads, random = torch.get_num_threads(), torch.get_rng_state()
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        with kept_random():
+            yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@contextmanager
+def kept_random() -> Iterator[None]:
+    """Random numbers go on after the block as if it had drawn none."""
+    random = torch.get_rng_state()
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
         torch.set_rng_state(random)
