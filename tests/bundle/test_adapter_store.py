@@ -135,7 +135,7 @@ def test_a_user_is_named_in_no_file_name(store: AdapterStore) -> None:
     assert names <= {"index.db", "index.db-wal", "index.db-shm", "000001.segment"}
 
 
-def test_segments_are_cut_at_their_size_and_removal_rewrites_only_its_own(
+def test_compaction_rewrites_only_segments_with_something_to_give_back(
     store: AdapterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tailorbird.bundle.adapter_store.SEGMENT_BYTES", 4000)
@@ -144,14 +144,17 @@ def test_segments_are_cut_at_their_size_and_removal_rewrites_only_its_own(
     before = {path.name: path.stat().st_ino for path in store.folder.glob("*.segment")}
     assert len(before) > 3
     store.remove("0")
+    assert {p.name: p.stat().st_ino for p in store.folder.glob("*.segment")} == before
+    assert store.compact() > 0
     after = {path.name: path.stat().st_ino for path in store.folder.glob("*.segment")}
     assert len(before.items() - after.items()) == 1
     assert [store.get(str(seed)).hash for seed in range(1, 12)] == [  # type: ignore[union-attr]
         weights_of(seed).hash for seed in range(1, 12)
     ]
+    assert store.compact() == 0
 
 
-def test_a_removal_that_was_cut_off_before_its_file_went_is_finished_at_the_next_opening(
+def test_a_removal_that_was_cut_off_before_its_bytes_went_is_finished_at_the_next_opening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with AdapterStore(tmp_path) as store:

@@ -93,7 +93,7 @@ def test_a_writer_that_is_killed_leaves_whole_versions_only(tmp_path: Path) -> N
     ) as parent:
         assert parent.stdin is not None
         assert parent.stdout is not None
-        for round_ in range(15):
+        for round_ in range(10):
             parent.stdin.write(f"{1000 * round_}\n")
             parent.stdin.flush()
             first, second = parent.stdout.readline(), parent.stdout.readline()
@@ -110,7 +110,7 @@ def test_a_writer_that_is_killed_leaves_whole_versions_only(tmp_path: Path) -> N
                     assert all((tensor == number).all() for tensor in found.tensors.values())
                     newest = max(newest, number)
         parent.stdin.close()
-    assert newest > 12_000, "no version of the last rounds arrived"
+    assert newest > 8_000, "no version of the last rounds arrived"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

@@ -2,9 +2,10 @@
 
     000001.segment   records one after another, each from a multiple of 64 bytes on
 
-Segments only grow, and only beyond what the index says is valid: whoever has one mapped goes on
-seeing what was there. A segment that is no longer wanted is unlinked, never changed, and stays
-readable to those who have it open (POSIX).
+Segments grow, and only beyond what the index says is valid: whoever has one mapped goes on seeing
+what was there. Only the bytes of a user who is removed are overwritten, so that they are gone
+from the disk even while somebody has the file open. A segment with much that is no longer wanted is
+copied without it and unlinked; it stays readable to those who have it open (POSIX).
 """
 
 from __future__ import annotations
@@ -132,16 +133,24 @@ class Segments:
         """
         handle = os.open(self.path(segment), os.O_RDWR | os.O_CREAT | _BINARY, 0o644)
         try:
-            os.lseek(handle, at, os.SEEK_SET)
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(handle, rest) :]
+            _write(handle, at, content)
         except OSError:
             with suppress(OSError):
                 os.ftruncate(handle, at)
             raise
         finally:
             os.close(handle)
+
+    def overwrite(self, segment: int, at: int, n_bytes: int) -> None:
+        """Make *n_bytes* from byte *at* on zeros, on the disk; nothing where *segment* is gone."""
+        with suppress(FileNotFoundError):
+            handle = os.open(self.path(segment), os.O_RDWR | _BINARY)
+            try:
+                n_bytes = min(n_bytes, os.fstat(handle).st_size - at)
+                _write(handle, at, bytes(max(0, n_bytes)))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def map(self, segment: int, end: int) -> mmap.mmap:
         """*segment*, mapped at least up to byte *end*.
@@ -189,3 +198,10 @@ class Segments:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _write(handle: int, at: int, content: bytes) -> None:
+    os.lseek(handle, at, os.SEEK_SET)
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(handle, rest) :]

@@ -25,6 +25,7 @@ CREATE TABLE record (
     size INTEGER NOT NULL, checksum BLOB NOT NULL
 );
 CREATE INDEX record_of_segment ON record (segment);
+CREATE TABLE dead (segment INTEGER NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE adapter (
     user TEXT NOT NULL, hash TEXT NOT NULL, facts TEXT NOT NULL, is_current INTEGER NOT NULL,
     PRIMARY KEY (user, hash)
@@ -34,6 +35,7 @@ CREATE UNIQUE INDEX current_of_user ON adapter (user) WHERE is_current;
 """
 # AUTOINCREMENT: the number of a segment is never given again, so that nobody takes a new file for
 # the one they have mapped. Replaced adapters stay named, so that removing a user finds them all.
+# Bytes in `dead` are still to be overwritten.
 
 
 class Record(NamedTuple):

@@ -106,8 +106,7 @@ class AdapterStore:
         with self._writing() as index:
             known = index.execute("SELECT * FROM record WHERE hash = ?", (name,)).fetchone()
             if known is not None and not self._is_whole(Record(*known)):
-                index.execute("DELETE FROM record WHERE hash = ?", (name,))
-                self._rewrite({known[1]})
+                _drop(index, Record(*known))
                 known = None
             if known is None:
                 content = to_record(weights)
@@ -123,53 +122,66 @@ class AdapterStore:
     def get(self, user: str) -> AdapterWeights | None:
         """The adapter of *user*, views of mapped memory; None where there is none.
 
-        The tensors stay as they are whatever happens to the store. Raises StoreError where the
-        bytes are damaged.
+        The tensors stay as they are whatever happens to the store, but for one thing: when the
+        user is removed they become zeros. Raises StoreError where the bytes are damaged.
         """
         query = (
             "SELECT record.*, facts FROM adapter JOIN record USING (hash)"
             " WHERE user = ? AND is_current"
         )
-        self._let_go_of_removed()
-        for _ in range(10):
+        self._let_go_of_moved()
+        for attempt in range(5):
             rows = self._read(query, user)
             if not rows:
                 return None
             *fields, facts = rows[0]
             try:
                 return self._load(Record(*fields), json.loads(facts))
-            except FileNotFoundError:  # moved by a compaction, after the index was read
-                continue
-        raise self._damaged(Record(*fields), "is gone")
+            except StoreError:  # moved or removed after the index was read: it says so now
+                if attempt == 4:
+                    raise
+        return None
 
     def remove(self, *users: str) -> int:
-        """Forget *users*; their ids and the bytes of all their adapters leave the folder.
+        """Forget *users*: their ids and the bytes of all their adapters leave the disk.
 
-        Bytes that another user's adapter shares stay. Returns how many of them had one. A process
-        that has an adapter open keeps it until it closes the store.
+        Bytes that another user's adapter shares stay. Returns how many of them had one. The room
+        is given back by `compact`. Raises StoreError where another process reads for so long that
+        the ids could not leave the index's log; all else is done then, and doing it again helps.
         """
-        with self._writing() as index:
-            hashes: set[str] = set()
+        self._checkpoint("TRUNCATE")  # makes room for what follows where the disk is full
+        with self._writing(durably=True) as index:
             n_known = 0
             for user in users:
-                rows = index.execute("SELECT hash FROM adapter WHERE user = ?", (user,)).fetchall()
-                hashes |= {name for (name,) in rows}
-                n_known += bool(rows)
+                query = "SELECT record.* FROM adapter JOIN record USING (hash) WHERE user = ?"
+                records = index.execute(query, (user,)).fetchall()
                 index.execute("DELETE FROM adapter WHERE user = ?", (user,))
-            unused = [name for name in hashes if not _is_used(index, name)]
-            self._rewrite({segment for name in unused for segment in _segments_of(index, name)})
+                n_known += bool(records)
+                for record in map(Record._make, records):
+                    if not _is_used(index, record.hash):
+                        _drop(index, record)
         self._settle()
         return n_known
 
     def compact(self) -> int:
-        """Give back the bytes of replaced adapters; returns how many bytes the folder lost."""
-        before = sum(path.stat().st_size for path in self._segments.found().values())
-        with self._writing() as index:
-            used = "SELECT hash FROM adapter WHERE is_current"
-            rows = index.execute(f"SELECT segment FROM record WHERE hash NOT IN ({used})")
-            self._rewrite({segment for (segment,) in rows.fetchall()})
+        """Give back the room of replaced and removed adapters; returns how many bytes."""
+        before = self.n_bytes
+        with self._writing(durably=True) as index:
+            for (name,) in index.execute(
+                "SELECT hash FROM record EXCEPT SELECT hash FROM adapter WHERE is_current"
+            ).fetchall():
+                index.execute("DELETE FROM adapter WHERE hash = ?", (name,))
+                index.execute("DELETE FROM record WHERE hash = ?", (name,))
+            used = "SELECT ifnull(sum(size + ?), 0) FROM record WHERE segment = segment.id"
+            sparse = f"SELECT id FROM segment WHERE size > ({used})"
+            self._rewrite({row[0] for row in index.execute(sparse, (ALIGNMENT,)).fetchall()})
         self._settle()
-        return before - sum(path.stat().st_size for path in self._segments.found().values())
+        return before - self.n_bytes
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all segment files."""
+        return sum(path.stat().st_size for path in self._segments.found().values())
 
     def export(self, user: str, folder: Path, backbone: Any) -> None:
         """Write *user*'s adapter to *folder* as PEFT reads it, its head and labels beside it.
@@ -195,7 +207,7 @@ class AdapterStore:
             for segment in self._unsynced & known:
                 self._segments.sync(segment)
             self._unsynced.clear()
-            self._index.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._checkpoint("PASSIVE")
 
     def close(self) -> None:
         """Flush and let go of the files; adapters that were got stay valid."""
@@ -211,9 +223,10 @@ class AdapterStore:
             return self._index.execute(query, values).fetchall()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, *, durably: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction, with the only write lock of the folder from its start."""
         with self._lock, explained(self.folder):
+            self._index.execute(f"PRAGMA synchronous = {'FULL' if durably else 'NORMAL'}")
             self._index.execute("BEGIN IMMEDIATE")
             try:
                 yield self._index
@@ -238,15 +251,11 @@ class AdapterStore:
         return segment, start
 
     def _rewrite(self, segments: set[int]) -> None:
-        """Move the adapters in use out of *segments*, and name these and the others no more."""
+        """Move the adapters out of *segments* and name these no more."""
         index, new = self._index, set()
         for old in sorted(segments):
             rows = index.execute("SELECT * FROM record WHERE segment = ? ORDER BY start", (old,))
             for record in map(Record._make, rows.fetchall()):
-                if not _is_used(index, record.hash, "AND is_current"):
-                    index.execute("DELETE FROM adapter WHERE hash = ?", (record.hash,))
-                    index.execute("DELETE FROM record WHERE hash = ?", (record.hash,))
-                    continue
                 try:
                     content = self._segments.read(old, record.start, record.size)
                 except FileNotFoundError:  # lost: `get` goes on to say so
@@ -261,17 +270,11 @@ class AdapterStore:
             self._segments.sync(segment)
 
     def _settle(self) -> None:
-        """Let deleted rows and files leave the disk for good."""
-        with self._lock, explained(self.folder):
-            (outcome,) = self._index.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if outcome[0]:
-                raise StoreError(
-                    "is being read by another process, so that what was removed is still in its "
-                    "write-ahead log",
-                    where=str(self.folder / INDEX),
-                    cure="run it again in a moment",
-                )
-        with self._writing() as index:
+        """Let what is named no more leave the disk for good."""
+        with self._writing(durably=True) as index:
+            for segment, start, size in index.execute("SELECT * FROM dead").fetchall():
+                self._segments.overwrite(segment, start, size)
+            index.execute("DELETE FROM dead")
             sizes = dict(index.execute("SELECT id, size FROM segment").fetchall())
             for segment, path in self._segments.found().items():
                 if segment not in sizes:
@@ -279,15 +282,28 @@ class AdapterStore:
                 else:
                     self._segments.cut(segment, sizes[segment])
             self._segments.forget_maps(set(sizes))
+        if not self._checkpoint("TRUNCATE"):
+            raise StoreError(
+                "is being read by another process, so that what was removed is still in its "
+                "write-ahead log",
+                where=str(self.folder / INDEX),
+                cure="run it again in a moment",
+            )
+
+    def _checkpoint(self, how: str) -> bool:
+        """Bring the index's log into the index; whether all of it could be."""
+        with self._lock, explained(self.folder):
+            (outcome,) = self._index.execute(f"PRAGMA wal_checkpoint({how})").fetchall()
+            return not outcome[0]
 
     def _tidy_where_needed(self) -> None:
         """Finish a removal that was interrupted between the index and the files."""
         known = {segment for (segment,) in self._read("SELECT id FROM segment")}
-        if self._segments.found().keys() - known:
+        if self._segments.found().keys() - known or self._read("SELECT 1 FROM dead LIMIT 1"):
             self._settle()
 
-    def _let_go_of_removed(self) -> None:
-        """Unmap what another process has removed: only then is it gone from the disk."""
+    def _let_go_of_moved(self) -> None:
+        """Unmap what another process has compacted: only then is the room free."""
         ((seen,),) = self._read("PRAGMA data_version")
         if seen != self._seen:
             kept = {segment for (segment,) in self._read("SELECT id FROM segment")}
@@ -300,6 +316,8 @@ class AdapterStore:
         with self._lock:
             try:
                 memory = self._segments.map(record.segment, end)
+            except FileNotFoundError as error:
+                raise self._damaged(record, "is gone") from error
             except StoreError as error:
                 raise self._damaged(record, error.what) from error
         with memoryview(memory) as view, view[record.start : end] as content:
@@ -327,11 +345,11 @@ class AdapterStore:
         )
 
 
-def _is_used(index: sqlite3.Connection, name: str, only: str = "") -> bool:
-    query = f"SELECT 1 FROM adapter WHERE hash = ? {only} LIMIT 1"
-    return index.execute(query, (name,)).fetchone() is not None
+def _is_used(index: sqlite3.Connection, name: str) -> bool:
+    rows = index.execute("SELECT 1 FROM adapter WHERE hash = ? LIMIT 1", (name,))
+    return rows.fetchone() is not None
 
 
-def _segments_of(index: sqlite3.Connection, name: str) -> list[int]:
-    rows = index.execute("SELECT segment FROM record WHERE hash = ?", (name,)).fetchall()
-    return [segment for (segment,) in rows]
+def _drop(index: sqlite3.Connection, record: Record) -> None:
+    index.execute("DELETE FROM record WHERE hash = ?", (record.hash,))
+    index.execute("INSERT INTO dead VALUES (?, ?, ?)", record[1:4])
