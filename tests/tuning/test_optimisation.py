@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tailorbird.config import LossSettings, OptimizerSettings
 from tailorbird.errors import TuningError
 from tailorbird.tuning import TuningRun, tune
-from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
 from tailorbird.tuning.averaging import WeightAverage
+from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
 from tailorbird.tuning.gradients import add_gradients
 from tailorbird.tuning.optimizers import OPTIMIZERS, build_optimizers
 from tailorbird.tuning.tasks import EncodedExamples
