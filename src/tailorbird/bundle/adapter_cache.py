@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 ENTRY_BYTES = 1000
 """What a user takes beside their adapter, about; all there is of one who has none."""
+LOADER_NICE = 10
 MAX_LOADING = 10_000
 """Users that wait to be loaded; those beyond are tried again when they ask the next time."""
 
@@ -67,7 +70,9 @@ class AdapterCache:
         self._stamp = store.stamp
         self._checked_s = time.monotonic()
         self._lock = threading.Lock()
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="tailorbird-adapters")
+        self._loader = ThreadPoolExecutor(
+            1, thread_name_prefix="tailorbird-adapters", initializer=_step_back
+        )
         self._is_closed = False
 
     @property
@@ -125,9 +130,9 @@ class AdapterCache:
                 weights = self.store.get(user)
                 if weights is None:
                     return _Entry("", None)
-                name = weights.hash  # of what is in the mapped memory now
+                name = weights.hash
                 ready = self._make_ready(weights)
-                # A user who is removed meanwhile has zeros there.
+                # A removed user's bytes become zeros, but not before the index says so.
                 if self.store.hash_of(user) == name:
                     return _Entry(name, ready)
             except TailorbirdError as error:
@@ -165,3 +170,9 @@ class AdapterCache:
             self._stamp = stamp
         except TailorbirdError as error:
             log.error("the adapters could not be looked at for changes: %s", error)
+
+
+def _step_back() -> None:
+    """Leave the processor to the thread that answers (Linux, where threads have priorities)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOADER_NICE)

@@ -325,9 +325,11 @@ class AdapterStore:
         if not is_whole:
             raise self._damaged(record, f"is damaged between bytes {record.start:,} and {end:,}")
         try:
-            return from_record(memory, record.start, facts)
+            weights = from_record(memory, record.start, facts)
         except (ValueError, KeyError, TypeError) as error:
             raise self._damaged(record, f"holds an adapter of another form ({error})") from error
+        weights.__dict__["hash"] = record.hash  # known: computing it reads all bytes again
+        return weights
 
     def _is_whole(self, record: Record) -> bool:
         try:

@@ -170,15 +170,20 @@ class BlockedLora(nn.Module):
         super().__init__()
         self.factors = factors
         self.blocks = blocks
+        kinds = {(0, 0.0) if one is None else (one.a.shape[0], one.scale) for one in factors}
+        self.is_uniform = len(kinds) == 1 and all(rank and scale == 1 for rank, scale in kinds)
 
     def forward(self, x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
         """As `GroupedLora.forward`; *y* is changed."""
         for block in self.blocks:
             # Stacked here, not all at once: what was copied is still in the cache for the product.
             own = [self.factors[adapter] for adapter in block.adapters]
-            if not any(own):
+            if self.is_uniform:
+                stack = Stack(*(torch.stack(part) for part in list(zip(*own, strict=True))[:2]))
+            elif any(own):
+                stack = Stack.of(own, layer)
+            else:
                 continue
-            stack = Stack.of(own, layer)
             shape = (len(own), block.n_tokens)
             some = x[block.start : block.end].unflatten(0, shape)  # (N, M, in)
             low = torch.bmm(some, stack.a.to(x.dtype).transpose(1, 2))  # (N, M, R)

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from tailorbird.errors import WeightsError
 from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
+from tailorbird.modeling.heads import LinearHead
 from tailorbird.modeling.packing import inference_batches
 
 
@@ -128,7 +130,7 @@ def mixed_outputs(
             _add_heads(model, pooled, [adapters[i] for i in chosen], chosen, parts)
     finally:
         model.train(was_training)
-    return [Outputs(labels, at, torch.cat(rows)) for labels, (at, rows) in parts.items()]
+    return [Outputs(labels, at, torch.cat(rows).cpu()) for labels, (at, rows) in parts.items()]
 
 
 def _add_heads(
@@ -139,18 +141,23 @@ def _add_heads(
     parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]],
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
+    is_linear = isinstance(model.head, LinearHead)
+    z = model.head.directions(pooled) if is_linear else pooled
+    shared = tuple(model.labels)
     start = 0
     for end in range(1, len(adapters) + 1):
-        if end < len(adapters) and adapters[end] is adapters[start]:
-            continue
         adapter = adapters[start]
-        own = pooled[start:end]
+        if end < len(adapters) and adapters[end] is adapter:
+            continue
         if adapter is None or not adapter.head:
-            rows = model.head(own)
+            rows = model.head(pooled[start:end])
+        elif is_linear:
+            # One after another: stacking heads for one product copies all of them, and costs more.
+            own = adapter.head
+            rows = F.linear(z[start:end], own["linear.weight"], own["linear.bias"])
         else:
-            rows = functional_call(model.head, dict(adapter.head), (own,))
-        labels = tuple(model.labels) if adapter is None else adapter.labels
-        found, outputs = parts.setdefault(labels, ([], []))
+            rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
+        found, outputs = parts.setdefault(shared if adapter is None else adapter.labels, ([], []))
         found += at[start:end]
-        outputs.append(rows.float().cpu())
+        outputs.append(rows.float())
         start = end
