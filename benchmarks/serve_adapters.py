@@ -152,7 +152,7 @@ async def latencies(
     """Milliseconds of requests of one text whose adapter is in memory, and is not."""
     draw = random.Random(2)
     found: dict[str, list[float]] = {"hit": [], "miss": []}
-    hits = [str(number) for number in range(min(64, options.users))]
+    hits = [str(number) for number in range(min(64, options.resident, options.users))]
     misses = iter(range(min(options.resident, options.users), options.users))
     async with PredictionEngine(personal, ServingSettings()) as engine:
         while len(found["miss"]) < options.requests:

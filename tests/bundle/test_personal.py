@@ -285,6 +285,7 @@ def test_a_workspace_gives_each_bundle_a_store_of_its_own(
         assert for_users(workspace, bundle, limit_bytes=0) is bundle
         served = for_users(workspace, bundle, limit_bytes=10**6)
         assert isinstance(served, PersonalBundle)
+        assert (served.id, served.path) == (bundle.id, bundle.path)  # the console looks there
         assert served.adapters.store.folder == workspace.path / "adapters" / bundle.id
         served.close()
         (served.adapters.store.folder / "index.db").write_bytes(b"no database at all" * 99)

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailorbird.bundle.adapter_cache import AdapterCache
@@ -38,6 +39,11 @@ class PersonalBundle:
     def id(self) -> str:
         """The bundle's."""
         return self.bundle.id
+
+    @property
+    def path(self) -> Path:
+        """The bundle's folder, where its report is."""
+        return self.bundle.path
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction a text by the shared assistant."""
