@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tailorbird.bundle import AdapterStore, Bundle, BundleContents, load_bundle, write_bundle
 from tailorbird.bundle.personal import PersonalBundle, for_users
@@ -291,3 +293,25 @@ def test_a_workspace_gives_each_bundle_a_store_of_its_own(
         (served.adapters.store.folder / "index.db").write_bytes(b"no database at all" * 99)
         assert for_users(workspace, bundle, limit_bytes=10**6) is bundle
         assert "no user is served with an adapter" in caplog.text
+
+
+def test_an_exported_adapter_is_read_by_peft_and_the_backbone_is_left_as_it_was(
+    personal: PersonalBundle, bundle: Bundle, trunk: str, tmp_path: Path
+) -> None:
+    backbone = load_model(bundle.path / "model").backbone
+    trainable = [parameter.requires_grad for parameter in backbone.parameters()]
+    personal.adapters.store.export("user 0", tmp_path / "peft", backbone)
+    assert [parameter.requires_grad for parameter in backbone.parameters()] == trainable
+    assert backbone.n_frozen == 0
+    assert trunk_hash(backbone) == trunk
+    weights = weights_of(bundle, 0, trunk)
+    read = adapters.load_peft(backbone, tmp_path / "peft").tensors()
+    assert read.keys() == weights.tensors.keys()
+    assert all(torch.equal(read[name], tensor) for name, tensor in weights.tensors.items())
+    head = load_file(tmp_path / "peft" / "head.safetensors")
+    assert torch.equal(head["linear.weight"], weights.head["linear.weight"])
+    facts = json.loads((tmp_path / "peft" / "head.json").read_text(encoding="utf-8"))
+    assert (facts["labels"], facts["hash"]) == (list(LABELS), weights.hash)
+    peft = pytest.importorskip("peft")
+    config = peft.PeftConfig.from_pretrained(str(tmp_path / "peft"))
+    assert (config.r, config.lora_alpha) == (2, 16.0)
