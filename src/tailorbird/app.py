@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
-from tailorbird.bundle import load_bundle, registry
+from tailorbird.bundle import Bundle, load_bundle, personal, registry
 from tailorbird.config import ServingSettings
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError
@@ -89,14 +89,25 @@ def create_app(
     return app
 
 
-def live_in(workspace: Workspace) -> Look:
-    """Looks for the live bundle of *workspace*: what `create_app` can follow."""
+def live_in(workspace: Workspace, settings: ServingSettings | None = None) -> Look:
+    """Looks for the live bundle of *workspace*: what `create_app` can follow.
+
+    With *settings*, it is served with the adapters of its users (`for_users`).
+    """
 
     def look(served: str) -> Predictor | None:
         live = registry.live_bundle(workspace)
-        return None if live is None or live.id == served else load_bundle(live.path)
+        if live is None or live.id == served:
+            return None
+        bundle = load_bundle(live.path)
+        return bundle if settings is None else for_users(workspace, bundle, settings)
 
     return look
+
+
+def for_users(workspace: Workspace, bundle: Bundle, settings: ServingSettings) -> Predictor:
+    """*bundle*, and the adapters of its users where *workspace* has any."""
+    return personal.for_users(workspace, bundle, limit_bytes=settings.adapters_mb * 10**6)
 
 
 async def _follow(service: Service, look: Look, every_s: float) -> None:

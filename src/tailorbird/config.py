@@ -228,6 +228,9 @@ class ServingSettings:
     max_wait_ms: float = setting(4.0, "How long the first of a batch waits for others.")
     max_queue_texts: int = setting(2048, "Texts waiting before new ones get a 503.")
     keep_interactions: bool = setting(True, "Store what was served (PII masked) for learning.")
+    adapters_mb: int = setting(
+        1024, "Memory for users' adapters; those used longest ago leave it. 0: serve none."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,12 +81,41 @@ class Bundle:
         """One prediction a text, in their order."""
         if not texts:
             return []
-        logits = self.classifier.logits(texts)  # (N, C)
-        probs = np.exp(log_softmax(logits, temperature=self.temperature))  # (N, C)
-        best_first = np.argsort(-probs, axis=-1, kind="stable")
+        return self.predictions(texts, self.classifier.logits(texts))
+
+    def predictions(
+        self,
+        texts: Sequence[str],
+        logits: Any,
+        *,
+        labels: Sequence[str] = (),
+        temperatures: Any = None,
+        thresholds: Sequence[float] = (),
+    ) -> list[Prediction]:
+        """What the (N, C) *logits* of *texts* say; what else is given replaces the bundle's own.
+
+        Args:
+            texts: N.
+            logits: as a tensor or an array.
+            labels: C.
+            temperatures: (N,).
+            thresholds: (N,).
+        """
+        if temperatures is not None:
+            logits = np.asarray(logits) / np.asarray(temperatures, np.float32)[:, None]
+        temperature = self.temperature if temperatures is None else 1.0
+        probs = np.exp(log_softmax(logits, temperature=temperature))  # (N, C)
+        best_first = np.argsort(-probs, axis=-1, kind="stable")[:, : N_ALTERNATIVES + 1]
+        names = tuple(labels) or self.labels
         return [
-            self._prediction(text, row[order[: N_ALTERNATIVES + 1]], order)
-            for text, row, order in zip(texts, probs, best_first, strict=True)
+            self._prediction(text, [(names[i], float(row[i])) for i in best], threshold)
+            for text, row, best, threshold in zip(
+                texts,
+                probs,
+                best_first.tolist(),
+                thresholds or [self.threshold] * len(texts),
+                strict=True,
+            )
         ]
 
     def answer(self, intent: str, language: str) -> str | None:
@@ -96,17 +125,18 @@ class Bundle:
         choices = of_intent.get(language) or of_intent.get(other)
         return choices[0] if choices else None
 
-    def _prediction(self, text: str, probs: Any, order: Any) -> Prediction:
+    def _prediction(
+        self, text: str, ranked: Sequence[tuple[str, float]], threshold: float
+    ) -> Prediction:
         language = language_of(text)
-        names = [self.labels[index] for index in order[: len(probs)]]
-        shares = [float(share) for share in probs]
+        intent, confidence = ranked[0]
         return Prediction(
-            intent=names[0],
-            confidence=shares[0],
-            in_scope=shares[0] >= self.threshold,
-            answer=self.answer(names[0], language),
+            intent=intent,
+            confidence=confidence,
+            in_scope=confidence >= threshold,
+            answer=self.answer(intent, language),
             language=language,
-            alternatives=tuple(zip(names[1:], shares[1:], strict=True)),
+            alternatives=tuple(ranked[1:]),
         )
 
 

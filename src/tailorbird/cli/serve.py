@@ -29,7 +29,7 @@ def serve(
     answered is kept in the workspace, personal data masked, for the next round of learning.
     """
     from tailorbird import api
-    from tailorbird.app import create_app, live_in, run_server
+    from tailorbird.app import create_app, for_users, live_in, run_server
     from tailorbird.bundle import registry
     from tailorbird.config import load_settings
 
@@ -48,6 +48,8 @@ def serve(
         is_any = bundle or registry.live_bundle(space) is not None
         chosen = api.current_bundle(space, bundle) if is_any else None
         served = chosen.id if chosen else "none yet; build one with: tailorbird build LOGS"
-        app = create_app(space, chosen, settings, follow=None if bundle else live_in(space))
+        predictor = for_users(space, chosen, settings) if chosen else None
+        follow = None if bundle else live_in(space, settings)
+        app = create_app(space, predictor, settings, follow=follow)
         run_server(app, settings, on_start=announce)
     SCREEN.print("stopped", markup=False)

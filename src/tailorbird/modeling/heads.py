@@ -74,8 +74,13 @@ class LinearHead(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(U, D) → (U, C)."""
-        z = self.scale * F.normalize(pooled, dim=-1)
+        z = self.directions(pooled)
         return self.linear(F.dropout(z, self.dropout, self.training))  # type: ignore[no-any-return]
+
+    def directions(self, pooled: Tensor) -> Tensor:
+        """(U, D) → (U, D), the z: it is the same for all heads of its kind."""
+        z: Tensor = self.scale * F.normalize(pooled, dim=-1)
+        return z
 
     @torch.no_grad()
     def start_from_features(self, pooled: Tensor, targets: Tensor, *, ridge: float = 1.0) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from tailorbird.config import ServingSettings
 from tailorbird.errors import BundleError, UnavailableError
@@ -39,17 +39,45 @@ class Predictor(Protocol):
         ...
 
 
+class Adapter(Protocol):
+    """What is tuned for one user; the engine hands it back to the predictor it is from."""
+
+    @property
+    def hash(self) -> str:
+        """Names its weights in every answer that it makes."""
+        ...
+
+
+@runtime_checkable
+class PersonalPredictor(Predictor, Protocol):
+    """A predictor that knows users; a `PersonalBundle` is one."""
+
+    def adapter_of(self, user: str, /) -> Adapter | None:
+        """What *user* is answered with from now on; None: as everybody else. Never waits: it is
+        called in the event loop."""
+        ...
+
+    def predict_with(self, texts: Sequence[str], adapters: Sequence[Any], /) -> list[Prediction]:
+        """One prediction a text, each by the adapter beside it; called in one worker thread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The predictions of one request, all made by the same bundle."""
 
     bundle: str
     predictions: tuple[Prediction, ...]
+    adapters: tuple[str, ...] = ()
+    """The hash of the adapter that each text was answered with, empty for the shared assistant;
+    nothing where all were answered by that."""
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
     texts: Sequence[str]
+    adapters: Sequence[Adapter | None]
+    """One a text, looked up once, so that all parts of a request see the same versions; or none."""
     predictor: Predictor
     answer: asyncio.Future[Answer]
     predictions: list[Prediction] = field(default_factory=list)
@@ -64,7 +92,22 @@ class _Request:
             return
         self.predictions += outcome
         if len(self.predictions) == len(self.texts):
-            self.answer.set_result(Answer(self.predictor.id, tuple(self.predictions)))
+            names = tuple(adapter.hash if adapter else "" for adapter in self.adapters)
+            self.answer.set_result(Answer(self.predictor.id, tuple(self.predictions), names))
+
+    def take(self, n_texts: int) -> _Part:
+        """The next *n_texts*."""
+        taken = slice(self.n_taken, self.n_taken + n_texts)
+        self.n_taken += n_texts
+        return _Part(self, self.texts[taken], self.adapters[taken] or (None,) * n_texts)
+
+
+class _Part(NamedTuple):
+    """Texts of one request that go through the same forward pass."""
+
+    request: _Request
+    texts: Sequence[str]
+    adapters: Sequence[Adapter | None]
 
 
 class PredictionEngine:
@@ -130,8 +173,13 @@ class PredictionEngine:
         """Begin to work; the predictor is loaded in the background, `problem` says how far."""
         self._worker = asyncio.create_task(self._work(), name="tailorbird-engine")
 
-    async def answer(self, texts: Sequence[str]) -> Answer:
+    async def answer(self, texts: Sequence[str], *, users: Sequence[str | None] = ()) -> Answer:
         """Predict for all *texts* with one and the same predictor.
+
+        Args:
+            texts: N.
+            users: whose each is, N or none at all. A user's adapter is the one that is in memory
+                now; where it is not, the shared assistant answers.
 
         Raises UnavailableError when no predictor is there, the queue is full, or the engine is
         closing, and BundleError when the predictor fails on these texts.
@@ -148,10 +196,11 @@ class PredictionEngine:
                 f"{self._n_waiting} texts are waiting and the queue holds {limit}",
                 cure="try again in a moment, or raise serving.max_queue_texts",
             )
+        adapters = _adapters_of(predictor, users)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._in_flight.add(answer)
         answer.add_done_callback(self._in_flight.discard)
-        self._waiting.append(_Request(tuple(texts), predictor, answer))
+        self._waiting.append(_Request(tuple(texts), adapters, predictor, answer))
         self._n_waiting += len(texts)
         self._arrival.set()
         return await answer
@@ -165,7 +214,7 @@ class PredictionEngine:
 
         The new one is tried first, beside the old one: BundleError leaves the old one live.
         """
-        (outcome,) = await asyncio.to_thread(_predict, predictor, [WARM_UP])
+        (outcome,) = await asyncio.to_thread(_predict, predictor, [_WARM_UP])
         if isinstance(outcome, BundleError):
             raise outcome
         self._predictor, self._problem = predictor, None
@@ -183,7 +232,7 @@ class PredictionEngine:
 
     async def _warm_up(self, predictor: Predictor) -> None:
         loop = asyncio.get_running_loop()
-        (outcome,) = await loop.run_in_executor(self._thread, _predict, predictor, [WARM_UP])
+        (outcome,) = await loop.run_in_executor(self._thread, _predict, predictor, [_WARM_UP])
         if self._predictor is not predictor:  # replaced in the meantime
             return
         if isinstance(outcome, BundleError):
@@ -201,14 +250,14 @@ class PredictionEngine:
             parts = self._take()
             if not parts:
                 continue
-            texts = [texts for _, texts in parts]
-            self._on_batch(sum(map(len, texts)))
+            self._on_batch(sum(len(part.texts) for part in parts))
+            groups = [(part.texts, part.adapters) for part in parts]
             outcomes = await loop.run_in_executor(
-                self._thread, _predict, parts[0][0].predictor, texts
+                self._thread, _predict, parts[0].request.predictor, groups
             )
             self._n_expected, self._last_end_s = len(self._in_flight), loop.time()
-            for (request, _), outcome in zip(parts, outcomes, strict=True):
-                request.settle(outcome)
+            for part, outcome in zip(parts, outcomes, strict=True):
+                part.request.settle(outcome)
 
     async def _gather(self) -> None:
         """Return once there is something to do and, where others are near, they had time to come.
@@ -231,13 +280,13 @@ class PredictionEngine:
                     self._arrival.clear()
                     await self._arrival.wait()
 
-    def _take(self) -> list[tuple[_Request, Sequence[str]]]:
+    def _take(self) -> list[_Part]:
         """The next texts for one forward pass: first come, first served, one predictor."""
-        parts: list[tuple[_Request, Sequence[str]]] = []
+        parts: list[_Part] = []
         room = self._settings.max_batch_texts
         while self._waiting and room:
             request = self._waiting[0]
-            if parts and request.predictor is not parts[0][0].predictor:
+            if parts and request.predictor is not parts[0].request.predictor:
                 break
             left = len(request.texts) - request.n_taken
             if request.answer.done():  # its client went away, or an earlier part failed
@@ -245,8 +294,7 @@ class PredictionEngine:
                 self._n_waiting -= left
                 continue
             n_texts = min(left, room)
-            parts.append((request, request.texts[request.n_taken : request.n_taken + n_texts]))
-            request.n_taken += n_texts
+            parts.append(request.take(n_texts))
             self._n_waiting -= n_texts
             room -= n_texts
             if n_texts == left:
@@ -254,14 +302,31 @@ class PredictionEngine:
         return parts
 
 
+def _adapters_of(predictor: Predictor, users: Sequence[str | None]) -> tuple[Adapter | None, ...]:
+    """One a text; nothing where none of them has one, so that the plain way stays plain."""
+    if not any(users) or not isinstance(predictor, PersonalPredictor):
+        return ()
+    known = {user: predictor.adapter_of(user) for user in dict.fromkeys(users) if user}
+    adapters = tuple(known.get(user) if user else None for user in users)
+    return adapters if any(adapters) else ()
+
+
+_Group = tuple[Sequence[str], Sequence[Adapter | None]]
+_WARM_UP: _Group = (WARM_UP, (None,) * len(WARM_UP))
+
+
 def _predict(
-    predictor: Predictor, groups: Sequence[Sequence[str]]
+    predictor: Predictor, groups: Sequence[_Group]
 ) -> list[list[Prediction] | BundleError]:
     """One outcome a group; where all together fail, each is tried alone, so that one poisonous
     text fails its own request and no other."""
-    texts = [text for group in groups for text in group]
+    texts = [text for group, _ in groups for text in group]
+    adapters = [adapter for _, group in groups for adapter in group]
     try:
-        predictions = predictor.predict(texts)
+        if any(adapters) and isinstance(predictor, PersonalPredictor):
+            predictions = predictor.predict_with(texts, adapters)
+        else:
+            predictions = predictor.predict(texts)
         if len(predictions) != len(texts):
             raise BundleError(f"gave {len(predictions)} predictions for {len(texts)} texts")
     except Exception as error:
@@ -274,7 +339,7 @@ def _predict(
         failure.__cause__ = error
         return [failure]
     outcomes: list[list[Prediction] | BundleError] = []
-    for group in groups:
+    for group, _ in groups:
         outcomes.append(predictions[: len(group)])
         predictions = predictions[len(group) :]
     return outcomes

@@ -21,7 +21,9 @@ class PredictRequest(BaseModel):
 
     texts: list[str] = Field(description="At least one text; the service limits number and length.")
     user: str | None = Field(
-        default=None, description="Who asks, as your own system calls them; kept with the text."
+        default=None,
+        description="Who asks, as your own system calls them; kept with the text. A user with an "
+        "adapter is answered by that.",
     )
 
 
@@ -44,10 +46,15 @@ class Prediction(BaseModel):
 
 
 class PredictResponse(BaseModel):
-    """One prediction a text, in the order of the request, and the bundle that made them."""
+    """One prediction a text, in the order of the request, and what made them."""
 
     predictions: list[Prediction]
-    bundle: str
+    bundle: str = Field(description="The id of the bundle.")
+    adapter: str | None = Field(
+        default=None,
+        description="The hash of the user's adapter; null where the shared assistant answered: "
+        "without a user, for one without an adapter, and while it is being loaded.",
+    )
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
@@ -66,7 +73,8 @@ class PredictResponse(BaseModel):
             )
             for row in answer.predictions
         ]
-        return cls(predictions=predictions, bundle=answer.bundle)
+        adapter = next(iter(answer.adapters), "") or None
+        return cls(predictions=predictions, bundle=answer.bundle, adapter=adapter)
 
 
 class Health(BaseModel):

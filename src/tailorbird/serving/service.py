@@ -41,14 +41,15 @@ class Service:
             self.meters.show_bundle(predictor.id)
 
     async def predict(self, texts: Sequence[str], *, user: str | None = None) -> Answer:
-        """The answer to *texts*.
+        """The answer to *texts*, by the adapter of *user* where there is one in memory.
 
         Raises RequestError where they break a limit, UnavailableError where nothing can be
         answered now.
         """
         check_request(texts, user, self.settings)
         started_s = time.perf_counter()
-        answer = await self.engine.answer(texts)
+        users = () if user is None else (user,) * len(texts)
+        answer = await self.engine.answer(texts, users=users)
         latency_ms = 1000 * (time.perf_counter() - started_s)
         self.meters.count_answer(answer)
         if self._recorder is not None:
@@ -58,14 +59,24 @@ class Service:
 
     async def replace(self, predictor: Predictor) -> None:
         """Serve *predictor* from now on; see `PredictionEngine.replace`."""
+        before = self.engine.predictor
         await self.engine.replace(predictor)
+        await _close(before)
         self.meters.show_bundle(predictor.id)
 
     async def close(self) -> None:
         """Finish what is in flight and write what is not yet recorded."""
         await self.engine.close()
+        await _close(self.engine.predictor)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
+
+
+async def _close(predictor: Predictor | None) -> None:
+    """Let a predictor that holds files let go of them; requests in flight do not need them."""
+    close = getattr(predictor, "close", None)
+    if close is not None:
+        await asyncio.to_thread(close)
 
 
 def check_request(texts: Sequence[str], user: str | None, settings: ServingSettings) -> None:

@@ -67,6 +67,11 @@ class Workspace:
         return self.path / "bundles"
 
     @property
+    def adapters_path(self) -> Path:
+        """One folder a bundle, named by its id: what was tuned over it for single users."""
+        return self.path / "adapters"
+
+    @property
     def cache_path(self) -> Path:
         """What can be made again: converted weights, token caches."""
         return self.path / "cache"

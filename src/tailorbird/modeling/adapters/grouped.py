@@ -1,6 +1,11 @@
 """Several LoRA adapters on one backbone at once: each text of a batch has its own.
 
-Shape letters: T tokens, B texts, G adapters of a batch, M most tokens of one of them, R rank.
+With gradients, or on a GPU, tokens are laid out padded for one product of all adapters. Without, on
+a CPU, nothing is padded or copied: adapters with equally many tokens that stand side by side are a
+block, and one product each; `arrange` brings them together.
+
+Shape letters: T tokens, B texts, G adapters of a batch, M most tokens of one of them, R rank, N
+adapters of a block.
 """
 
 from __future__ import annotations
@@ -74,28 +79,117 @@ class Stack:
             else:
                 missing = rank - len(one.a)
                 a.append(F.pad(one.a, (0, 0, 0, missing)) if missing else one.a)
-                b.append((F.pad(one.b, (0, missing)) if missing else one.b) * one.scale)
+                wide = F.pad(one.b, (0, missing)) if missing else one.b
+                b.append(wide if one.scale == 1 else wide * one.scale)
         return cls(torch.stack(a), torch.stack(b))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Adapters whose tokens stand one after another, equally many of each."""
+
+    start: int  # the first token
+    n_tokens: int  # of each adapter
+    adapters: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """One past the last token."""
+        return self.start + self.n_tokens * len(self.adapters)
+
+
+def blocks_of(lengths: Sequence[int], owners: Sequence[int]) -> list[Block] | None:
+    """The blocks of texts with these *lengths* and *owners*, -1 for none.
+
+    None where the texts of an owner do not all stand side by side.
+
+    >>> blocks_of([3, 1, 2, 4], [0, 1, 1, -1])
+    [Block(start=0, n_tokens=3, adapters=(0, 1))]
+    >>> blocks_of([3, 1, 2], [0, 1, 0])
+    """
+    runs: list[list[int]] = []  # (owner, start, tokens)
+    start = 0
+    for length, owner in zip(lengths, owners, strict=True):
+        if runs and runs[-1][0] == owner:
+            runs[-1][2] += length
+        else:
+            runs.append([owner, start, length])
+        start += length
+    own = [run for run in runs if run[0] >= 0]
+    if len({owner for owner, _, _ in own}) < len(own):
+        return None
+    blocks: list[Block] = []
+    for owner, start, n_tokens in own:
+        last = blocks[-1] if blocks else None
+        if last is not None and last.n_tokens == n_tokens and last.end == start:
+            blocks[-1] = Block(last.start, n_tokens, (*last.adapters, owner))
+        else:
+            blocks.append(Block(start, n_tokens, (owner,)))
+    return blocks
+
+
+def arrange(lengths: Sequence[int], owners: Sequence[int]) -> list[int]:
+    """An order of texts that makes few blocks: by owner, owners by their tokens, no owner last.
+
+    >>> arrange([3, 5, 2, 4], [0, -1, 1, 1])
+    [0, 2, 3, 1]
+    """
+    n_tokens: dict[int, int] = {}
+    for length, owner in zip(lengths, owners, strict=True):
+        n_tokens[owner] = n_tokens.get(owner, 0) + length
+    return sorted(
+        range(len(owners)),
+        key=lambda text: (owners[text] < 0, n_tokens[owners[text]], owners[text]),
+    )
 
 
 class GroupedLora(nn.Module):
     """The ``adapter`` of a linear layer while several adapters share a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: Stack, layout: Layout) -> None:
         super().__init__()
-        self.stack: Stack | None = None
-        self.layout: Layout | None = None
+        self.stack = stack
+        self.layout = layout
 
     def forward(self, x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
         """The layer's input *x* (T, in) and output *y* (T, out) → (T, out)."""
         stack, layout = self.stack, self.layout
-        if stack is None or layout is None or not len(layout.slots):
+        if not len(layout.slots):
             return y
         some = x[layout.sources].view(layout.n_adapters, -1, x.shape[1])  # (G, M, in)
         low = torch.bmm(some, stack.a.to(x.dtype).transpose(1, 2))  # (G, M, R)
         high = torch.bmm(low, stack.b.to(x.dtype).transpose(1, 2))  # (G, M, out)
         term = high.flatten(0, 1)[layout.slots]  # (U, out)
         return y + term if layout.tokens is None else y.index_add(0, layout.tokens, term)
+
+
+class BlockedLora(nn.Module):
+    """The same block by block, in place; for inference."""
+
+    def __init__(self, factors: Sequence[LoraFactors | None], blocks: Sequence[Block]) -> None:
+        super().__init__()
+        self.factors = factors
+        self.blocks = blocks
+        kinds = {(0, 0.0) if one is None else (one.a.shape[0], one.scale) for one in factors}
+        self.is_uniform = len(kinds) == 1 and all(rank and scale == 1 for rank, scale in kinds)
+
+    def forward(self, x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
+        """As `GroupedLora.forward`; *y* is changed."""
+        for block in self.blocks:
+            # Stacked here, not all at once: what was copied is still in the cache for the product.
+            own = [self.factors[adapter] for adapter in block.adapters]
+            if self.is_uniform:
+                stack = Stack(*(torch.stack(part) for part in list(zip(*own, strict=True))[:2]))
+            elif any(own):
+                stack = Stack.of(own, layer)
+            else:
+                continue
+            shape = (len(own), block.n_tokens)
+            some = x[block.start : block.end].unflatten(0, shape)  # (N, M, in)
+            low = torch.bmm(some, stack.a.to(x.dtype).transpose(1, 2))  # (N, M, R)
+            part = y[block.start : block.end].unflatten(0, shape)
+            part.baddbmm_(low, stack.b.to(x.dtype).transpose(1, 2))
+        return y
 
 
 class LoraGroup:
@@ -132,26 +226,32 @@ class LoraGroup:
                 "adapters of several owners cannot share a batch with tuning.recompute",
                 cure="set tuning.recompute=false",
             )
-        layout = Layout.of(batch, owners, len(adapters))
         places = dict.fromkeys(name for one in adapters for name in one)
-        with self._attached(list(places)) as modules:
-            for place, module in modules.items():
-                layer: Any = self.backbone.get_submodule(place)
-                module.stack = Stack.of([one.get(place) for one in adapters], layer)
-                module.layout = layout
+        blocks = None
+        if not torch.is_grad_enabled() and batch.rows.device.type == "cpu":
+            blocks = blocks_of(batch.lengths.tolist(), owners.tolist())
+        modules: dict[str, nn.Module] = {}
+        layout = Layout.of(batch, owners, len(adapters)) if blocks is None else None
+        for place in places:
+            factors = [one.get(place) for one in adapters]
+            if blocks is not None:
+                modules[place] = BlockedLora(factors, blocks)
+            elif layout is not None:
+                stack = Stack.of(factors, self.backbone.get_submodule(place))
+                modules[place] = GroupedLora(stack, layout)
+        with self._attached(modules):
             yield
 
     @contextmanager
-    def _attached(self, places: Sequence[str]) -> Iterator[dict[str, GroupedLora]]:
-        layers = {place: self.backbone.get_submodule(place) for place in places}
+    def _attached(self, modules: Mapping[str, nn.Module]) -> Iterator[None]:
+        layers: dict[str, Any] = {place: self.backbone.get_submodule(place) for place in modules}
         for place, layer in layers.items():
             if getattr(layer, "adapter", None) is not None:
                 raise ConfigError(f"{place} has an adapter of its own", cure="detach it first")
-        modules = {place: GroupedLora() for place in places}
         try:
             for place, layer in layers.items():
                 layer.adapter = modules[place]
-            yield modules
+            yield
         finally:
             for layer in layers.values():
                 layer.adapter = None

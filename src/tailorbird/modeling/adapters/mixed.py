@@ -1,0 +1,163 @@
+"""A text model that answers many users at once, each with their own adapter and head.
+
+Shape letters: N texts, B texts of a batch, D width, C classes, R rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from tailorbird.errors import WeightsError
+from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
+from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
+from tailorbird.modeling.heads import LinearHead
+from tailorbird.modeling.packing import inference_batches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyAdapter:
+    """An adapter in memory of its own, known to fit the model it was made ready for."""
+
+    hash: str
+    factors: Mapping[str, LoraFactors]
+    """By linear layer; scaled already. Empty where only the head was tuned."""
+    head: Mapping[str, Tensor]
+    """Empty: the model's own head."""
+    labels: tuple[str, ...]
+    facts: Mapping[str, Any]
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What texts with the same labels got."""
+
+    labels: tuple[str, ...]
+    at: list[int]  # which of the N texts
+    rows: Tensor  # (len(at), C) fp32
+
+
+@torch.no_grad()
+def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
+    """Copy *weights* into memory, in the form in which `mixed_outputs` takes them.
+
+    Raises ConfigError where they are of a kind that cannot share a batch, WeightsError where they
+    do not fit *model*.
+    """
+    factors: dict[str, LoraFactors] = {}
+    if weights.settings.name != "head":
+        for place, (a, b, scale) in weights.lora().items():
+            factors[place] = LoraFactors(a.to(model.device, copy=True), scale * b, 1.0)
+    head = {name: tensor.to(model.device, copy=True) for name, tensor in weights.head.items()}
+    labels = weights.labels or tuple(model.labels)
+    _check(model, factors, head, len(labels))
+    pooling = weights.facts.get("pooling", model.pooling)
+    if pooling != model.pooling:
+        raise WeightsError(
+            f"an adapter of {pooling} pooling does not fit a model of {model.pooling} pooling",
+            cure="personalise again",
+        )
+    if not head and labels != tuple(model.labels):
+        raise WeightsError("an adapter has labels and no head for them", cure="personalise again")
+    return ReadyAdapter(weights.hash, factors, head, labels, weights.facts, weights.n_bytes)
+
+
+def _check(
+    model: Any, factors: Mapping[str, LoraFactors], head: Mapping[str, Tensor], n_labels: int
+) -> None:
+    """WeightsError where a tensor has no place in *model*, another shape or is not finite."""
+    layers = dict(model.backbone.named_modules())
+    for place, (a, b, _) in factors.items():
+        layer = layers.get(place)
+        if layer is None or (a.shape[1], b.shape[0]) != (layer.in_features, layer.out_features):
+            raise WeightsError(f"an adapter does not fit {place}", cure="personalise again")
+    own = model.head.state_dict()
+    if head and head.keys() != own.keys():
+        raise WeightsError("a head has other tensors than the model's", cure="personalise again")
+    for name, tensor in head.items():
+        rows = (n_labels,) if own[name].ndim else ()
+        if tensor.shape != (*rows, *own[name].shape[1:]):
+            raise WeightsError(
+                f"a head's {name} is {tuple(tensor.shape)} for {n_labels} labels",
+                cure="personalise again",
+            )
+    tensors = [tensor for one in factors.values() for tensor in one[:2]] + list(head.values())
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        raise WeightsError("an adapter holds numbers that are none", cure="personalise again")
+
+
+@torch.inference_mode()
+def mixed_outputs(
+    model: Any, texts: Sequence[str], adapters: Sequence[ReadyAdapter | None]
+) -> list[Outputs]:
+    """What each text gets from the adapter and head of its own, None being the model's.
+
+    All share the passes through the backbone; nothing of one reaches another. Heads with the same
+    labels come as one `Outputs`.
+
+    Args:
+        model: a TextModel.
+        texts: N.
+        adapters: one a text.
+    """
+    tokens = model.tokenizer(texts)
+    distinct: dict[int, ReadyAdapter] = {id(one): one for one in adapters if one is not None}
+    used = list(distinct.values())
+    numbers = {id(one): number for number, one in enumerate(used)}
+    owners = [numbers.get(id(one), -1) for one in adapters]  # (N,)
+    group, lengths = LoraGroup(model.backbone), tokens.lengths
+    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        for indices in inference_batches(lengths):
+            order = arrange([lengths[i] for i in indices], [owners[i] for i in indices])
+            chosen = [indices[place] for place in order]
+            batch = tokens.take(chosen).to(model.device)
+            here = torch.tensor([owners[i] for i in chosen])
+            present = sorted({owners[i] for i in chosen} - {-1})
+            places = torch.full((len(used) + 1,), -1)
+            places[present] = torch.arange(len(present))
+            with group.using([used[n].factors for n in present], batch, places[here]):
+                pooled = model.pool(batch)  # (B, D)
+            _add_heads(model, pooled, [adapters[i] for i in chosen], chosen, parts)
+    finally:
+        model.train(was_training)
+    return [Outputs(labels, at, torch.cat(rows).cpu()) for labels, (at, rows) in parts.items()]
+
+
+def _add_heads(
+    model: Any,
+    pooled: Tensor,
+    adapters: Sequence[ReadyAdapter | None],
+    at: Sequence[int],
+    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]],
+) -> None:
+    """Put the outputs of each run of texts with the same head to those with the same labels."""
+    is_linear = isinstance(model.head, LinearHead)
+    z = model.head.directions(pooled) if is_linear else pooled
+    shared = tuple(model.labels)
+    start = 0
+    for end in range(1, len(adapters) + 1):
+        adapter = adapters[start]
+        if end < len(adapters) and adapters[end] is adapter:
+            continue
+        if adapter is None or not adapter.head:
+            rows = model.head(pooled[start:end])
+        elif is_linear:
+            # One after another: stacking heads for one product copies all of them, and costs more.
+            own = adapter.head
+            rows = F.linear(z[start:end], own["linear.weight"], own["linear.bias"])
+        else:
+            rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
+        found, outputs = parts.setdefault(shared if adapter is None else adapter.labels, ([], []))
+        found += at[start:end]
+        outputs.append(rows.float())
+        start = end
