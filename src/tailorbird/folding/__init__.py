@@ -1,0 +1,9 @@
+"""What folds and seeds of a run are good for: a soup that is better, labels that are doubtful.
+
+`fold` stands in the place of `tune`; `check_labels` and `correct_labels` change nothing in a run.
+"""
+
+from tailorbird.folding.folds import fold
+from tailorbird.folding.labels import check_labels, correct_labels
+
+__all__ = ["check_labels", "correct_labels", "fold"]
