@@ -3,7 +3,8 @@
 `fold` stands in the place of `tune`; `check_labels` and `correct_labels` change nothing in a run.
 """
 
+from tailorbird.folding.corrections import correct_labels
 from tailorbird.folding.folds import fold
-from tailorbird.folding.labels import check_labels, correct_labels
+from tailorbird.folding.labels import check_labels
 
 __all__ = ["check_labels", "correct_labels", "fold"]

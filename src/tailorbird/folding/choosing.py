@@ -45,7 +45,6 @@ def choose(members: Members, results: Sequence[JobResult], said: LeftOut) -> Cho
     When it returns, the model of *members* wears what was chosen. Raises TuningError where no job
     that leaves no fold out came to an end.
     """
-    ended = [result for result in results if result.weights is not None]
     base = _best_whole(results)
     truth = np.asarray(members.given[len(members.plan.fold_of) :])
     settings = members.settings.evaluation
@@ -55,7 +54,7 @@ def choose(members: Members, results: Sequence[JobResult], said: LeftOut) -> Cho
     ).tokens
     cache = TrunkCache(members.settings.model.trunk_cache_mb * 10**6)
     wearer = Wearer(members.model, tokens, cache=cache)
-    weights = {result.name: AdapterWeights.load(result.weights) for result in ended}
+    weights = {one.name: AdapterWeights.load(one.weights) for one in results if one.weights}
     names = list(weights)
     right = {name: _right(wearer.log_probs(one), truth) for name, one in weights.items()}
     soup = greedy_soup(

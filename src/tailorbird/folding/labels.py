@@ -1,26 +1,17 @@
-"""``check_labels``: rows whose label is doubtful; ``correct_labels``: a labels file without them.
-
-Each row is judged by models that were not trained on it. Nothing of the run or the logs changes: a
-corrected file is a file of its own, which another build takes with ``--labels``.
-"""
+"""``check_labels``: rows whose label is doubtful, judged by models that were not trained on them."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tailorbird.config import Settings
-from tailorbird.data.labelling import NO_LABEL
-from tailorbird.errors import DataError, StoreError
 from tailorbird.evaluation.doubt_page import write_doubt_page
 from tailorbird.evaluation.doubts import Doubt, calibrated, find_doubts
 from tailorbird.folding.members import Members, Say, prepare
-from tailorbird.runs import load_examples, run_settings
 from tailorbird.store import Run, Workspace
 from tailorbird.tuning.folds import can_be_judged, left_out
 
@@ -80,57 +71,6 @@ def check_labels(
     return summary
 
 
-def correct_labels(
-    run: Run, out: Path, *, how: Literal["drop", "relabel"], sure: float = 0.5
-) -> dict[str, int]:
-    """Write the labels of doubtful rows, corrected, to the CSV file *out*; counts what it did.
-
-    Args:
-        run: whose labels were checked.
-        out: a new file, which ``tailorbird build --labels`` takes. Where the run had a labels file
-            of its own, *out* has the labels of all its rows, so that it stands in for that one.
-        how: ``drop`` takes the label of every doubtful row away; ``relabel`` gives it the one that
-            the models suggest where they find it likelier than *sure*, and takes it away elsewhere.
-        sure: a probability.
-
-    Raises StoreError where labels were not checked or *out* is there already, DataError where the
-    rows have no ids that a labels file could name.
-    """
-    if not (Path(run.path) / DOUBTS).is_file():
-        raise StoreError(
-            "labels have not been checked", where=f"run {run.name}", cure="tailorbird check-labels"
-        )
-    if out.exists():
-        raise StoreError(
-            "is there already, perhaps with corrections of your own",
-            where=str(out),
-            cure="name another file with --out, or move it away",
-        )
-    lines = (Path(run.path) / DOUBTS).read_text(encoding="utf-8").splitlines()
-    doubts = {row["id"]: row for row in map(json.loads, lines)}
-    if "" in doubts:
-        raise DataError(
-            "its rows have no ids that a labels file could name",
-            where=f"run {run.name}",
-            cure="mend the rows themselves by doubts.jsonl",
-        )
-    table, counts = [], Counter[str]({"relabelled": 0, "dropped": 0})
-    for doubt in doubts.values():
-        is_sure = how == "relabel" and doubt["suggested_prob"] > sure
-        counts["relabelled" if is_sure else "dropped"] += 1
-        label = doubt["suggested"] if is_sure else NO_LABEL
-        table.append((doubt["id"], label, doubt["label"], doubt["text"]))
-    if run_settings(run).labelling.labels:
-        table += [
-            (row.interaction_id, row.label, row.label, row.text)
-            for rows in load_examples(run).values()
-            for row in rows
-            if row.interaction_id not in doubts
-        ]
-    _write_csv(out, ("id", "label", "was", "text"), table)
-    return dict(counts)
-
-
 def _row(members: Members, doubt: Doubt) -> dict[str, Any]:
     row, labels = members.pool[doubt.row], members.plan.labels
     second = {"second": row.second} if row.second else {}
@@ -181,16 +121,3 @@ def _in_words(summary: Mapping[str, Any]) -> list[str]:
         for part in summary["by_label"][:N_TOLD]
     ]
     return told
-
-
-def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(head)
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
