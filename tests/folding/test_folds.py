@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tailorbird.tuning.jobs import JobResult
 
 from tailorbird import api, folding, runs, tuning
 from tailorbird.config import EvaluationSettings, Settings
@@ -21,6 +20,7 @@ from tailorbird.modeling import load_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.store import Run, Workspace
 from tailorbird.tuning.folds import FoldPlan, LeftOut, can_be_judged, left_out
+from tailorbird.tuning.jobs import JobResult
 from tailorbird.tuning.soups import Soup
 
 PLAN = FoldPlan((0, 1, 2, 0, 1, 2, 0), 3, ("a", "b"), n_seeds=2)
@@ -58,9 +58,9 @@ def result_of(folder: Path, name: str, logits: np.ndarray) -> JobResult:
 def test_probabilities_of_seeds_are_averaged_and_each_stands_at_its_row(tmp_path: Path) -> None:
     results = []
     for job in PLAN.fold_jobs(Settings()):
-        logits = np.array([[float(row), 0.0] for row in job.predict])
-        seed = job.settings.tuning.seed
-        results.append(result_of(tmp_path, job.name, logits + [[2.0 * seed, 0.0]]))
+        more = 2.0 * job.settings.tuning.seed
+        logits = np.array([[row + more, 0.0] for row in job.predict])
+        results.append(result_of(tmp_path, job.name, logits))
     said = left_out(PLAN, results)
     row = np.arange(10.0)
     wanted = (1 / (1 + np.exp(-row)) + 1 / (1 + np.exp(-row - 2))) / 2

@@ -1,4 +1,4 @@
-"""``check_labels``: rows whose label is doubtful, judged by models that were not trained on them."""
+"""``check_labels``: rows whose label is doubtful, by models that were not trained on them."""
 
 from __future__ import annotations
 
