@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tailorbird.errors import ConfigError, DataError, MissingExtraError
-from tailorbird.evaluation.doubts import FILTERS, calibrated, find_doubts
+from tailorbird.evaluation.doubts import WAYS, calibrated, find_doubts
 from tailorbird.evaluation.gains import paired_gain
 
 
@@ -25,11 +25,11 @@ def noisy(n_rows: int, n_wrong: int, seed: int = 0) -> tuple[np.ndarray, list[in
     return probs, given.tolist(), set(wrong.tolist())
 
 
-@pytest.mark.parametrize("how", FILTERS)
+@pytest.mark.parametrize("how", WAYS)
 def test_injected_noise_is_found(how: str) -> None:
     probs, given, wrong = noisy(400, 60)
     found = {doubt.row for doubt in find_doubts(probs, given, how=how)}
-    assert len(found & wrong) / len(wrong) > 0.75
+    assert len(found & wrong) / len(wrong) > (0.9 if how == "self_confidence" else 0.75)
     assert len(found & wrong) / len(found) > 0.85
 
 
@@ -39,7 +39,7 @@ def test_doubts_come_worst_first_and_suggest_the_likeliest_other_label() -> None
     assert [d.score for d in doubts] == sorted(d.score for d in doubts)
     for doubt in doubts:
         assert doubt.given == given[doubt.row] != doubt.suggested
-        assert doubt.suggested_prob == max(np.delete(probs[doubt.row], doubt.given))
+        assert doubt.suggested_prob == max(probs[doubt.row]) > doubt.score
 
 
 def test_clean_labels_raise_no_doubt() -> None:

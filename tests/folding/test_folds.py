@@ -126,13 +126,18 @@ def test_folds_take_the_place_of_tuning_and_are_resumed(
     settings = replace(settings, method=replace(settings.method, name=method))
     said: list[str] = []
     stopped = folding.fold(
-        divided, workspace, settings, n_folds=2, say=said.append, stop=stop_at("1 of 3", said)
+        divided,
+        workspace,
+        settings,
+        folding.Folds(2),
+        say=said.append,
+        stop=stop_at("1 of 3", said),
     )
     assert stopped is None
     assert not runs.done(divided, "tune")
     first = divided.path / "folds" / "all-seed0.safetensors"
     made_ns = first.stat().st_mtime_ns
-    found = folding.fold(divided, workspace, settings, n_folds=2, say=said.append)
+    found = folding.fold(divided, workspace, settings, folding.Folds(2), say=said.append)
     assert found is not None
     assert first.stat().st_mtime_ns == made_ns  # it was not tuned again
     assert [part["n_rows"] for part in found["folds"]] == [42, 42]
@@ -150,7 +155,7 @@ def test_folds_take_the_place_of_tuning_and_are_resumed(
 def test_single_best_is_kept_as_it_was_tuned(
     divided: Run, workspace: Workspace, settings: Settings
 ) -> None:
-    found = folding.fold(divided, workspace, settings, n_folds=2)
+    found = folding.fold(divided, workspace, settings, folding.Folds(2))
     assert found is not None
     validation = runs.load_examples(divided)["validation"]
     model = load_model(divided.path / "model")

@@ -30,7 +30,7 @@ def test_injected_noise_is_found_corrected_and_learned_from(
 ) -> None:
     said: list[str] = []
     before = (divided.path / "examples.jsonl").read_bytes()
-    found = folding.check_labels(divided, workspace, settings, n_folds=3, say=said.append)
+    found = folding.check_labels(divided, workspace, settings, folding.Folds(3), say=said.append)
     assert found is not None
     doubts = doubts_of(divided)
     wrong = {
@@ -71,7 +71,7 @@ def test_injected_noise_is_found_corrected_and_learned_from(
 def test_dropped_rows_are_in_no_split_of_the_next_run(
     divided: Run, workspace: Workspace, logs: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    folding.check_labels(divided, workspace, settings, n_folds=2)
+    folding.check_labels(divided, workspace, settings, folding.Folds(2))
     doubtful = {row["id"] for row in doubts_of(divided)}
     assert doubtful
     out = tmp_path / "kept.csv"
@@ -85,7 +85,7 @@ def test_dropped_rows_are_in_no_split_of_the_next_run(
     used = {row.interaction_id for rows in runs.load_examples(run).values() for row in rows}
     assert not used & doubtful
     # A second round keeps what the first file said, since it stands in for it.
-    folding.check_labels(run, workspace, dropped, n_folds=2)
+    folding.check_labels(run, workspace, dropped, folding.Folds(2))
     again = tmp_path / "again.csv"
     folding.correct_labels(run, again, how="drop")
     with again.open(encoding="utf-8", newline="") as file:
@@ -99,7 +99,7 @@ def test_file_of_corrections_is_never_overwritten(
 ) -> None:
     with pytest.raises(StoreError, match="labels have not been checked"):
         folding.correct_labels(divided, tmp_path / "new.csv", how="drop")
-    folding.check_labels(divided, workspace, settings, n_folds=2)
+    folding.check_labels(divided, workspace, settings, folding.Folds(2))
     mine = tmp_path / "mine.csv"
     mine.write_text("id,label\nx,y\n", encoding="utf-8")
     with pytest.raises(StoreError, match="is there already"):

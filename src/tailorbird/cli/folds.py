@@ -44,8 +44,7 @@ def folds(
             current,
             space,
             settings,
-            n_folds=n_folds,
-            n_seeds=n_seeds,
+            folding.Folds(n_folds, n_seeds),
             say=display.say,
             stop=stop,
         )
@@ -68,10 +67,16 @@ def check_labels(
     how: Annotated[
         str,
         typer.Option(
-            help="cleanlab's filter: prune_by_noise_rate, prune_by_class, both (fewest) or "
-            "confident_learning.",
+            help="self_confidence, or cleanlab's filters: prune_by_noise_rate, prune_by_class, "
+            "both (fewest), confident_learning."
         ),
-    ] = "prune_by_class",
+    ] = "self_confidence",
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="What judges: head takes seconds; lora, full … as long as tuning."
+        ),
+    ] = "head",
     drop: Annotated[
         bool, typer.Option("--drop", help="Write --out, which takes doubtful labels away.")
     ] = False,
@@ -102,9 +107,8 @@ def check_labels(
             current,
             space,
             settings,
-            n_folds=n_folds,
-            n_seeds=n_seeds,
-            how=how,
+            folding.Folds(n_folds, n_seeds),
+            check=folding.LabelCheck(how, method),
             say=display.say,
             stop=stop,
         )

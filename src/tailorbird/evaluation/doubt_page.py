@@ -29,15 +29,16 @@ _PAGE = Markup("""<!doctype html>
 <h1>Doubtful labels · 存疑标签</h1>
 <ul>{sentences}</ul>
 <table><thead><tr><th>Text · 文本</th><th>Label · 现有标签</th><th>Looks like · 更像</th>
-<th>Score · 分值</th><th>Row · 编号</th></tr></thead><tbody>
+<th>Row · 编号</th></tr></thead><tbody>
 {rows}</tbody></table>
 <p class="soft">{rest}</p>
-<p class="soft">Score: the probability of the label it has, less that of the other; the lower, the
-more doubtful. · 分值：现有标签的概率减去另一标签的概率，越低越可疑。</p></body></html>
+<p class="soft">Percentages: how likely models that were not trained on a row find either label; the
+most doubtful rows come first. · 百分比：未用该行训练的模型给出的概率；最可疑的在前。</p>
+</body></html>
 """)
 _ROW = Markup(
-    '<tr><td>{text}</td><td><span class="was">{label}</span> <small>{label_prob:.0%}</small></td>'
-    "<td>{suggested} <small>{suggested_prob:.0%}</small></td><td>{score:+.2f}</td>"
+    '<tr><td>{text}</td><td><span class="was">{label}</span> <small>{score:.1%}</small></td>'
+    "<td>{suggested} <small>{suggested_prob:.0%}</small></td>"
     '<td class="soft">{id} {split}</td></tr>\n'
 )
 
@@ -47,8 +48,8 @@ def write_doubt_page(path: Path, rows: Sequence[Mapping[str, Any]], told: Sequen
 
     Args:
         path: the file.
-        rows: ``id``, ``split``, ``text``, ``label``, ``label_prob``, ``suggested``,
-            ``suggested_prob`` and ``score`` of each.
+        rows: ``id``, ``split``, ``text``, ``label``, ``score``, ``suggested`` and
+            ``suggested_prob`` of each.
         told: sentences.
     """
     shown = rows[:N_SHOWN]

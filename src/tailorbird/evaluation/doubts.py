@@ -19,8 +19,17 @@ from numpy.typing import NDArray
 from tailorbird.errors import ConfigError, DataError, missing_extra
 from tailorbird.evaluation.calibration import fit_temperature
 
-FILTERS = ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning")
-"""cleanlab's ways of telling how many rows, and which, are doubtful."""
+Floats = NDArray[np.float64]
+
+WAYS = (
+    "self_confidence",
+    "prune_by_noise_rate",
+    "prune_by_class",
+    "both",
+    "confident_learning",
+)
+"""How to tell which rows are doubtful: those with the least probability of their label, as many as
+the calibrated joint of given and true labels counts; or one of cleanlab's own filters."""
 
 MIN_ROWS = 20
 """Fewer rows say nothing of how often labels are wrong."""
@@ -34,30 +43,26 @@ class Doubt:
     given: int
     """Index of the label that it has."""
     suggested: int
-    """Index of the label that the models find likeliest among the others."""
-    given_prob: float
+    """Index of the label that the models find likeliest."""
+    score: float
+    """The probability of the label that it has: the lower, the more doubtful."""
     suggested_prob: float
-
-    @property
-    def score(self) -> float:
-        """How well the given label fits, in [-1, 1]: its probability less that of the other."""
-        return self.given_prob - self.suggested_prob
 
 
 def find_doubts(
-    probs: NDArray[np.float64],
+    probs: Floats,
     given: Sequence[int],
     *,
     judged: Sequence[bool] | None = None,
-    how: str = "prune_by_noise_rate",
+    how: str = "self_confidence",
 ) -> list[Doubt]:
-    """The rows whose label is probably wrong, worst first.
+    """The rows whose label is probably wrong, worst first; the models find another one likelier.
 
     Args:
         probs: (N, C) of each row, by models that were not trained on it.
         given: (N,) the index of each row's label.
         judged: (N,) False for rows that nothing can be said of; None: all can be judged.
-        how: one of `FILTERS`.
+        how: one of `WAYS`.
 
     Raises ConfigError for another *how*, DataError where shapes differ or there are too few rows,
     MissingExtraError without cleanlab.
@@ -66,10 +71,10 @@ def find_doubts(
     >>> given = [0, 1] * 20
     >>> given[4] = 1
     >>> [(doubt.row, doubt.suggested, round(doubt.score, 1)) for doubt in find_doubts(probs, given)]
-    [(4, 0, -0.8)]
+    [(4, 0, 0.1)]
     """
-    if how not in FILTERS:
-        raise ConfigError(f"{how!r} is no way of finding doubts", cure=f"use {', '.join(FILTERS)}")
+    if how not in WAYS:
+        raise ConfigError(f"{how!r} is no way of finding doubts", cure=f"use {', '.join(WAYS)}")
     labels = np.asarray(given, dtype=np.int64)
     if probs.ndim != 2 or len(probs) != len(labels):
         raise DataError(f"probabilities of shape {probs.shape} for {len(labels)} labels")
@@ -79,20 +84,18 @@ def find_doubts(
             f"{len(rows)} rows can be judged, too few to tell how often labels are wrong",
             cure=f"label {MIN_ROWS} rows or more",
         )
-    mask = _issues(probs[rows], labels[rows], how)
     found = []
-    for row in rows[mask].tolist():
-        others = probs[row].copy()
-        others[labels[row]] = -1.0
-        best = int(others.argmax())
-        given_prob = float(probs[row, labels[row]])
-        found.append(Doubt(row, int(labels[row]), best, given_prob, float(others[best])))
+    for row in rows[_issues(probs[rows], labels[rows], how)].tolist():
+        own, best = int(labels[row]), int(probs[row].argmax())
+        if best != own:
+            found.append(Doubt(row, own, best, float(probs[row, own]), float(probs[row, best])))
     return sorted(found, key=lambda doubt: (doubt.score, doubt.row))
 
 
-def _issues(probs: NDArray[np.float64], labels: NDArray[np.int64], how: str) -> NDArray[np.bool_]:
+def _issues(probs: Floats, labels: NDArray[np.int64], how: str) -> NDArray[np.bool_]:
     """(N,) which rows cleanlab finds; classes that no row has are left out of its counts."""
     try:
+        from cleanlab.count import num_label_issues
         from cleanlab.filter import find_label_issues
     except ImportError as error:
         raise missing_extra("cleanlab", extra="labels") from error
@@ -101,10 +104,16 @@ def _issues(probs: NDArray[np.float64], labels: NDArray[np.int64], how: str) -> 
         return np.zeros(len(labels), dtype=bool)
     some = probs[:, present]
     some = some / np.maximum(some.sum(axis=1, keepdims=True), 1e-12)
-    return np.asarray(find_label_issues(indices, some, filter_by=how, n_jobs=1), dtype=bool)
+    if how != "self_confidence":
+        return np.asarray(find_label_issues(indices, some, filter_by=how, n_jobs=1), dtype=bool)
+    n_wrong = num_label_issues(indices, some, estimation_method="off_diagonal_calibrated")
+    mask = np.zeros(len(labels), dtype=bool)
+    order = np.argsort(some[np.arange(len(labels)), indices], kind="stable")
+    mask[order[:n_wrong]] = True
+    return mask
 
 
-def calibrated(logits: NDArray[np.float64], given: Sequence[int]) -> NDArray[np.float64]:
+def calibrated(logits: Floats, given: Sequence[int]) -> Floats:
     """(N, C) probabilities of *logits* at the temperature that fits the *given* labels best.
 
     Models that were trained on wrong labels are right less often than they think; how sure they

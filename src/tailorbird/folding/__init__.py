@@ -5,6 +5,7 @@
 
 from tailorbird.folding.corrections import correct_labels
 from tailorbird.folding.folds import fold
-from tailorbird.folding.labels import check_labels
+from tailorbird.folding.labels import LabelCheck, check_labels
+from tailorbird.folding.members import Folds
 
-__all__ = ["check_labels", "correct_labels", "fold"]
+__all__ = ["Folds", "LabelCheck", "check_labels", "correct_labels", "fold"]

@@ -13,7 +13,7 @@ from tailorbird import evaluation
 from tailorbird.config import Settings
 from tailorbird.evaluation.intervals import bootstrap
 from tailorbird.folding.choosing import Choice, choose
-from tailorbird.folding.members import Members, Say, prepare
+from tailorbird.folding.members import Folds, Members, Say, prepare
 from tailorbird.metrics.classification import confusion, expected_calibration_error
 from tailorbird.modeling import save_model
 from tailorbird.runs import CURVE, begin
@@ -22,19 +22,19 @@ from tailorbird.tuning.folds import LeftOut, left_out
 from tailorbird.tuning.jobs import JobResult
 
 FILE = "folds.json"
+DEFAULT = Folds()
 
 
 def fold(
     run: Run,
     workspace: Workspace,
     settings: Settings,
+    folds: Folds = DEFAULT,
     *,
-    n_folds: int = 5,
-    n_seeds: int = 1,
     say: Say = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
-    """Tune *n_folds* x *n_seeds* models and one more a seed on everything; keep the best one.
+    """Tune a model for each fold and seed, and one more a seed on everything; keep the best one.
 
     Leaves ``model/`` and ``tune.json``, as `api.tune` does, and ``folds.json`` with the scores of
     each fold on the rows it left out. What is kept is the best model of all training rows, unless a
@@ -42,9 +42,7 @@ def fold(
     what was done is kept, and another call goes on.
     """
     begin(run, "tune", keep_checkpoint=True)
-    members = prepare(
-        run, workspace, settings, n_folds=n_folds, n_seeds=n_seeds, say=say, stop=stop
-    )
+    members = prepare(run, workspace, settings, folds, say=say, stop=stop)
     if members is None:
         return None
     plan = members.plan
@@ -61,7 +59,7 @@ def fold(
     for sentence in choice.decisions:
         members.decisions.append(sentence)
         say(sentence)
-    found = report | choice.facts | {"chosen": choice.name, "n_seeds": n_seeds}
+    found = report | choice.facts | {"chosen": choice.name, "n_seeds": folds.n_seeds}
     run.write_json(FILE, found | {"decisions": members.decisions})
     _keep(members, choice, results)
     return found

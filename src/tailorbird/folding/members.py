@@ -21,7 +21,18 @@ from tailorbird.weights import BackboneFolder
 Say = Callable[[str], None]
 TASKS = ("single_label", "pairs")
 """One label a row, and one output a label: what out-of-fold probabilities are of."""
-FOLDER = "folds"
+FOLDS = "folds"
+"""The folder of the jobs in a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """How many models there are to be."""
+
+    n_folds: int = 5
+    """Parts of the training rows, each left out once; two or more."""
+    n_seeds: int = 1
+    """Models of each part."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +52,8 @@ class Members:
     tuning_plan: tuning.TuningPlan
     """Of a job that leaves no fold out."""
     decisions: list[str]
-
-    @property
-    def folder(self) -> Path:
-        """Where the jobs leave their files."""
-        return Path(self.run.path) / FOLDER
+    folder: Path
+    """Where the jobs leave their files."""
 
     @property
     def given(self) -> list[int]:
@@ -91,9 +99,9 @@ def prepare(
     run: Run,
     workspace: Workspace,
     settings: Settings,
+    folds: Folds,
     *,
-    n_folds: int,
-    n_seeds: int,
+    folder: str = FOLDS,
     say: Say,
     stop: Callable[[], bool] = lambda: False,
 ) -> Members | None:
@@ -108,8 +116,8 @@ def prepare(
             where=f"run {run.name}",
             cure="tune without folds",
         )
-    if n_seeds < 1:
-        raise ConfigError(f"{n_seeds} seeds tune nothing", cure="use one or more")
+    if folds.n_seeds < 1:
+        raise ConfigError(f"{folds.n_seeds} seeds tune nothing", cure="use one or more")
     if not done(run, "split"):
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
     splits = load_examples(run)
@@ -124,7 +132,7 @@ def prepare(
     task = tuning.tasks.find_task(settings.task.name)
     fold_of = data.tasks.assign_folds(
         splits["train"],
-        n_folds,
+        folds.n_folds,
         "pairs" if task.name == "pairs" else "single_label",
         settings=settings.split,
         note=decide,
@@ -141,9 +149,20 @@ def prepare(
     plan, reasons = tuning.plan_tuning(model, len(splits["train"]), settings)
     for reason in reasons:
         decide(reason)
-    folds = FoldPlan(tuple(fold_of), len(splits["validation"]), tuple(model.labels), n_seeds)
+    parts = FoldPlan(tuple(fold_of), len(splits["validation"]), tuple(model.labels), folds.n_seeds)
     pool = (*splits["train"], *splits["validation"])
-    return Members(run, workspace, settings, folds, pool, backbone, model, plan, decisions)
+    return Members(
+        run,
+        workspace,
+        settings,
+        parts,
+        pool,
+        backbone,
+        model,
+        plan,
+        decisions,
+        Path(run.path) / folder,
+    )
 
 
 def _in_words(result: JobResult) -> str:
