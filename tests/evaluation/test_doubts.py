@@ -74,7 +74,7 @@ def test_unknown_way_is_refused() -> None:
 
 
 def test_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
+    monkeypatch.setitem(sys.modules, "cleanlab", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'tailorbird\[labels\]'"):
         find_doubts(np.full((40, 2), 0.5), [0, 1] * 20)
 

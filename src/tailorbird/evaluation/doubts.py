@@ -10,6 +10,7 @@ Shape letters: N rows, C classes.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,14 @@ class Doubt:
     suggested_prob: float
 
 
+def check_way(how: str) -> None:
+    """Raise ConfigError where *how* is none of `WAYS`, MissingExtraError without cleanlab."""
+    if how not in WAYS:
+        raise ConfigError(f"{how!r} is no way of finding doubts", cure=f"use {', '.join(WAYS)}")
+    if importlib.util.find_spec("cleanlab") is None:
+        raise missing_extra("cleanlab", extra="labels")
+
+
 def find_doubts(
     probs: Floats,
     given: Sequence[int],
@@ -73,8 +82,7 @@ def find_doubts(
     >>> [(doubt.row, doubt.suggested, round(doubt.score, 1)) for doubt in find_doubts(probs, given)]
     [(4, 0, 0.1)]
     """
-    if how not in WAYS:
-        raise ConfigError(f"{how!r} is no way of finding doubts", cure=f"use {', '.join(WAYS)}")
+    check_way(how)
     labels = np.asarray(given, dtype=np.int64)
     if probs.ndim != 2 or len(probs) != len(labels):
         raise DataError(f"probabilities of shape {probs.shape} for {len(labels)} labels")
@@ -94,11 +102,9 @@ def find_doubts(
 
 def _issues(probs: Floats, labels: NDArray[np.int64], how: str) -> NDArray[np.bool_]:
     """(N,) which rows cleanlab finds; classes that no row has are left out of its counts."""
-    try:
-        from cleanlab.count import num_label_issues
-        from cleanlab.filter import find_label_issues
-    except ImportError as error:
-        raise missing_extra("cleanlab", extra="labels") from error
+    from cleanlab.count import num_label_issues
+    from cleanlab.filter import find_label_issues
+
     present, indices = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         return np.zeros(len(labels), dtype=bool)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tailorbird.config import Settings
 from tailorbird.evaluation.doubt_page import write_doubt_page
-from tailorbird.evaluation.doubts import Doubt, calibrated, find_doubts
+from tailorbird.evaluation.doubts import Doubt, calibrated, check_way, find_doubts
 from tailorbird.folding.members import FOLDS, Folds, Members, Say, prepare
 from tailorbird.store import Run, Workspace
 from tailorbird.tuning.folds import Floats, can_be_judged, left_out
@@ -105,6 +105,7 @@ def judge(
     stop: Callable[[], bool] = lambda: False,
 ) -> Judged | None:
     """Tune the folds, as far as they are not there, and let them judge; see `check_labels`."""
+    check_way(check.how)
     folder = FOLDS if check.method == settings.method.name else LABELS
     settings = replace(settings, method=replace(settings.method, name=check.method))
     members = prepare(run, workspace, settings, folds, folder=folder, say=say, stop=stop)
