@@ -109,7 +109,7 @@ class Shop:
         run = runs.start_run(str(path), self.space, settings, name)
         api.read(str(path), run, settings)
         api.clean(run, settings)
-        api.split(run, settings)
+        api.split(run, settings, say=self.display.say)
         return run, settings
 
     def accuracy(self, name: str, run: Run, settings: Settings) -> float:
@@ -176,12 +176,12 @@ def measure(rows: Logs, shop: Shop, options: argparse.Namespace) -> dict[str, An
     assert judged is not None  # nobody asked it to stop
     is_wrong = [row.label != truth[row.interaction_id] for row in judged.members.pool]
     ways = ways_of(judged, is_wrong)
-    folding.check_labels(noisy, shop.space, settings, folds, check=check)
+    folding.check_labels(noisy, shop.space, settings, folds, check=check, say=shop.display.say)
     check_s = time.perf_counter() - start_s
     accuracies = {"noisy": shop.accuracy("noisy", noisy, settings)}
     fixes: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
     for fix in fixes:
-        out = shop.space.path / f"{fix}.csv"
+        out = shop.space.path / f"{fix}-labels.csv"
         folding.correct_labels(noisy, out, how=fix)
         run, changed = shop.divide(fix, shop_rows(noisy), out)
         accuracies[fix] = shop.accuracy(fix, run, changed)
