@@ -49,6 +49,7 @@ def folds(
             stop=stop,
         )
         if found is None:
+            current.set_status("interrupted", "stopped while tuning folds")
             words = ("--folds", str(n_folds), "--seeds", str(n_seeds), "--run", current.name)
             _stopped(options.command("folds", *words, workspace=workspace))
         if as_json:

@@ -16,7 +16,7 @@ from tailorbird.folding.choosing import Choice, choose
 from tailorbird.folding.members import Folds, Members, Say, prepare
 from tailorbird.metrics.classification import confusion, expected_calibration_error
 from tailorbird.modeling import save_model
-from tailorbird.runs import CURVE, begin
+from tailorbird.runs import CHECKPOINT, CURVE, begin
 from tailorbird.store import Run, Workspace
 from tailorbird.tuning.folds import LeftOut, left_out
 from tailorbird.tuning.jobs import JobResult
@@ -62,6 +62,7 @@ def fold(
     found = report | choice.facts | {"chosen": choice.name, "n_seeds": folds.n_seeds}
     run.write_json(FILE, found | {"decisions": members.decisions})
     _keep(members, choice, results)
+    (Path(run.path) / CHECKPOINT).unlink(missing_ok=True)  # of a `tune` that this stands in for
     return found
 
 
