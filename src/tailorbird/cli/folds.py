@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -127,15 +127,20 @@ def check_labels(
             return
         SCREEN.print(f"[bold green]✓[/] read them: {escape(found['page'])}")
         if drop or relabel:
-            SCREEN.print(
-                f"  {out}: {found['relabelled']:,} labels changed, {found['dropped']:,} taken away;"
-                " nothing else was touched",
-                markup=False,
-            )
             again = options.command(
                 "build", current.source, "--labels", str(out), workspace=workspace
             )
-            SCREEN.print(f"  use it: {again}", markup=False)
+            for line in _written(found, again):
+                SCREEN.print(line, markup=False)
+
+
+def _written(found: dict[str, Any], again: str) -> list[str]:
+    """What the file of corrections holds, and what to do with it."""
+    return [
+        f"  {found['corrected']}: {found['relabelled']:,} labels changed, "
+        f"{found['dropped']:,} taken away; nothing else was touched",
+        f"  use it: {again}",
+    ]
 
 
 def _stopped(again: str) -> NoReturn:

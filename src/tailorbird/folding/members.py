@@ -90,9 +90,15 @@ class Members:
         return results if len(results) == len(jobs) else None
 
     def curve(self, name: str) -> list[str]:
-        """The validations of the job *name*, a line each."""
+        """The validations of the job *name*, a line each; where it began anew, its last ones."""
         path = self.folder / "curves" / f"{name}.jsonl"
-        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        lines: list[str] = []
+        last = 0
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            step = json.loads(line)["step"]
+            lines = [*lines, line] if step > last else [line]
+            last = step
+        return lines
 
 
 def prepare(
@@ -110,19 +116,7 @@ def prepare(
     None where *stop* ended the search for layers to freeze. Raises ConfigError for a task or
     numbers that folds are not made of, StoreError where the run has not been split.
     """
-    if settings.task.name not in TASKS:
-        raise ConfigError(
-            f"folds are made for {' and '.join(TASKS)}, and the task is {settings.task.name}",
-            where=f"run {run.name}",
-            cure="tune without folds",
-        )
-    if folds.n_seeds < 1:
-        raise ConfigError(f"{folds.n_seeds} seeds tune nothing", cure="use one or more")
-    if not done(run, "split"):
-        raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
-    splits = load_examples(run)
-    if not splits["validation"]:
-        raise DataError("there is no validation split", where=f"run {run.name}", cure="split again")
+    splits = _splits(run, settings, folds)
     decisions: list[str] = []
 
     def decide(sentence: str) -> None:
@@ -163,6 +157,24 @@ def prepare(
         decisions,
         Path(run.path) / folder,
     )
+
+
+def _splits(run: Run, settings: Settings, folds: Folds) -> dict[str, list[Example]]:
+    """The examples of the run, after a check that folds can be made of them."""
+    if settings.task.name not in TASKS:
+        raise ConfigError(
+            f"folds are made for {' and '.join(TASKS)}, and the task is {settings.task.name}",
+            where=f"run {run.name}",
+            cure="tune without folds",
+        )
+    if folds.n_seeds < 1:
+        raise ConfigError(f"{folds.n_seeds} seeds tune nothing", cure="use one or more")
+    if not done(run, "split"):
+        raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
+    splits = load_examples(run)
+    if not splits["validation"]:
+        raise DataError("there is no validation split", where=f"run {run.name}", cure="split again")
+    return splits
 
 
 def _in_words(result: JobResult) -> str:
