@@ -73,6 +73,10 @@ class Members:
                 file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
             return False
 
+        def tell(sentence: str) -> None:
+            if not sentence.endswith("were there already"):  # each job would say it again
+                say(sentence)
+
         results = []
         trunk = self.workspace.cache_path / "trunk"
         for result in run_jobs(
@@ -81,7 +85,7 @@ class Members:
             jobs,
             self.folder,
             on_report=keep,
-            say=say,
+            say=tell,
             stop=stop,
             trunk_folder=trunk,
         ):
