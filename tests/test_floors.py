@@ -38,6 +38,7 @@ FLOORS = {
     "connectors": 9,
     "api": 9,
     "fitting": 10,
+    "folding": 10,
     "console": 10,
     "app": 11,
     "cli": 12,
@@ -50,6 +51,15 @@ SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shar
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
+    ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
+    ("folding", "evaluation.doubts"),  # what one verb finds; the same
+    ("folding", "evaluation.gains"),  # two models on the same rows, before there is a report
+    ("folding", "evaluation.intervals"),  # scores of folds, which no report has
+    ("folding", "data.labelling"),  # the word of a labels file that takes labels away
+    ("folding", "tuning.folds"),  # models that are tuned in place of one
+    ("folding", "tuning.jobs"),
+    ("folding", "tuning.soups"),
+    ("folding", "tuning.wearing"),
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch

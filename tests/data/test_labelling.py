@@ -153,3 +153,12 @@ def test_labels_and_rules_that_reach_no_row_say_what_they_were_matched_with(tmp_
         "label rows by their id, as 'r0', or text, as 'bye'",
     ):
         assert found in str(caught.value)
+
+
+def test_file_takes_a_label_away_and_no_rule_gives_it_back(tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels.csv", "id,label,was,text\nr0,[none],refund,x\nr1,track,,y\n")
+    rules = write(tmp_path / "rules.toml", RULES)
+    rows = rows_of(("refund please", "refund"), ("my order", "refund"), ("hi", None))
+    labelled, told = label(rows, LabellingSettings(labels=str(labels), rules=str(rules)))
+    assert [row.label for row in labelled] == [None, "track", "greet"]
+    assert "1 rows have their label taken away ([none])" in told

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tailorbird import __version__
-from tailorbird.cli import build, doctor, fit, predict, serve, stages, up, weights, workspace
+from tailorbird.cli import build, doctor, fit, folds, predict, serve, stages, up, weights, workspace
 from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ def version(
 _MAIN = "The main job"
 _STAGES = "Its stages, one by one"
 _TASKS = "Other tasks"
+_BETTER = "Better models, better labels"
 _AROUND = "Around it"
 app.command("build", rich_help_panel=_MAIN)(build.build)
 app.command("serve", rich_help_panel=_MAIN)(serve.serve)
@@ -53,6 +54,8 @@ app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
+app.command("folds", rich_help_panel=_BETTER)(folds.folds)
+app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)

@@ -23,6 +23,8 @@ from tailorbird.records import Interaction
 from tailorbird.text import shorten
 
 N_EXAMPLES = 3
+NO_LABEL = "[none]"
+"""In a labels file: takes the label of a row away, so that nothing is learned of it."""
 _RULE_KEYS = ("intent", "keywords", "regex")
 
 
@@ -71,6 +73,8 @@ class LabellingReport:
     """Rows that were labelled already and matched with the same label."""
     n_disagreeing: int
     decisions: tuple[str, ...]
+    taken: tuple[str, ...] = ()
+    """Ids of the rows whose label the file takes away."""
 
     @property
     def coverage(self) -> float:
@@ -97,11 +101,15 @@ def label(
     label. See `label_from_file` and `label_by_rules`.
     """
     rows, told = list(interactions), list[str]()
+    taken: frozenset[str] = frozenset()
     if settings.labels:
         rows, report = label_from_file(rows, settings.labels)
+        taken = frozenset(report.taken)
         told += report.decisions
     if settings.rules:
         rows, report = label_by_rules(rows, load_rules(settings.rules))
+        # A rule may have given the very label that was taken away.
+        rows = [replace(row, label=None) if row.id in taken else row for row in rows]
         told += report.decisions
     if told and rows and not any(row.label for row in rows):
         raise NoLabelsError(
@@ -168,16 +176,23 @@ def label_from_file(
 ) -> tuple[list[Interaction], LabellingReport]:
     """Label rows from a CSV or JSONL file with the columns ``label`` and ``id`` or ``text``.
 
-    What the file says wins over older labels. Entries that fit no row are counted in the
-    decisions. Raises DataError where the file has other columns or contradicts itself.
+    What the file says wins over older labels; ``[none]`` takes them away. Entries that fit no row
+    are counted in the decisions. Raises DataError where the file has other columns or contradicts
+    itself.
     """
     rows = list(interactions)
     labels = _LabelFile(Path(path))
     found = [labels.of(row) for row in rows]
     labelled = [
-        replace(row, label=label) if label else row for row, label in zip(rows, found, strict=True)
+        replace(row, label=None if label == NO_LABEL else label) if label else row
+        for row, label in zip(rows, found, strict=True)
     ]
-    return labelled, _report(labels.name, rows, labelled, found, [], labels.decisions())
+    taken = [row.id for row, label in zip(rows, found, strict=True) if label == NO_LABEL]
+    decisions = labels.decisions()
+    if taken:
+        decisions.append(f"{len(taken):,} rows have their label taken away ({NO_LABEL})")
+    report = _report(labels.name, rows, labelled, found, [], decisions)
+    return labelled, replace(report, taken=tuple(taken))
 
 
 class _LabelFile:

@@ -75,8 +75,8 @@ def fill_given(
 def _allocated(
     examples: Sequence[Example], task: TaskKind, shares: Mapping[SplitName, float], seed: int
 ) -> Split:
-    members = _together(examples, task)
-    strata = _strata(examples, task)
+    members = together(examples, task)
+    strata = strata_of(examples, task)
     groups = [[label for number in group for label in strata[number]] for group in members]
     places = allocate(groups, shares, random.Random(seed))
     place_of = {
@@ -88,7 +88,7 @@ def _allocated(
     }
 
 
-def _together(examples: Sequence[Example], task: TaskKind) -> list[list[int]]:
+def together(examples: Sequence[Example], task: TaskKind) -> list[list[int]]:
     """The numbers of the rows that share a text, directly or by others."""
     groups = Groups(len(examples))
     first: dict[str, int] = {}
@@ -99,7 +99,7 @@ def _together(examples: Sequence[Example], task: TaskKind) -> list[list[int]]:
     return groups.members()
 
 
-def _strata(examples: Sequence[Example], task: TaskKind) -> list[list[str]]:
+def strata_of(examples: Sequence[Example], task: TaskKind) -> list[list[str]]:
     """What each row should be spread by; rows without any share the stratum ``""``."""
     values = sorted(row.value for row in examples if row.value is not None)
     edges = [values[len(values) * k // N_STRATA] for k in range(1, N_STRATA)] if values else []
@@ -113,5 +113,5 @@ def _strata(examples: Sequence[Example], task: TaskKind) -> list[list[str]]:
             return [row.label]
         return [str(bisect_right(edges, row.value))]
 
-    strata_of = by_task.get(task, plain)
-    return [list(strata_of(row)) or [""] for row in examples]
+    of_row = by_task.get(task, plain)
+    return [list(of_row(row)) or [""] for row in examples]
