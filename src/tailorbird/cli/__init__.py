@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from tailorbird import __version__
-from tailorbird.cli import build, doctor, fit, predict, serve, stages, up, weights, workspace
+from tailorbird.cli import (
+    build,
+    doctor,
+    fit,
+    predict,
+    search,
+    serve,
+    stages,
+    up,
+    weights,
+    workspace,
+)
 from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
@@ -43,7 +54,7 @@ def version(
 
 _MAIN = "The main job"
 _STAGES = "Its stages, one by one"
-_TASKS = "Other tasks"
+_TASKS = "Other tasks, and searching settings"
 _AROUND = "Around it"
 app.command("build", rich_help_panel=_MAIN)(build.build)
 app.command("serve", rich_help_panel=_MAIN)(serve.serve)
@@ -51,6 +62,7 @@ app.command("up", rich_help_panel=_MAIN)(up.up)
 app.command("predict", rich_help_panel=_MAIN)(predict.predict)
 app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
+app.command("search", rich_help_panel=_TASKS)(search.search)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
