@@ -5,10 +5,10 @@
   layers on disk, sampler TPE, pruner `--pruner`, validation after every epoch.
 - *folds*: 5 folds × 3 seeds of the same rows as 15 adapter jobs, rank 8 above 4 frozen layers, each
   validated after every epoch on the fold that it leaves out.
-- *PEFT, best*: **one** run of Trainer and PEFT (LoRA of rank 8 in all layers, the same epochs, bf16,
+- *PEFT, best*: **one** run of Trainer and PEFT (LoRA of rank 8 in all layers, as many epochs, bf16,
   batches of 64, grouped by length, a mean-pooled head), validated after every epoch.
-- *PEFT as it comes*: Trainer's and PEFT's defaults (batches of 16, fp32); an epoch of `--short-rows`
-  rows is timed, and a run is as many tokens at that speed, without its validations.
+- *PEFT as it comes*: Trainer's and PEFT's defaults (batches of 16, fp32); an epoch of
+  `--short-rows` rows is timed, and a run is as many tokens at that speed, without validations.
 
 The clock of ours and of *PEFT, best* runs from rows in memory to the last result: loading,
 tokenising, computing states, training, validating, writing. ``time_over_two_peft_runs`` is the
