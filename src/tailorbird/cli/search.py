@@ -153,10 +153,11 @@ def _is_of_a_task(run: Any) -> bool:
 
 def _build(run: Any, space: Any, display: Display, stop: Any) -> dict[str, Any]:
     """Go on in the same run with the settings that won."""
-    from tailorbird import api, fitting
+    from tailorbird import api, fitting, runs
     from tailorbird.search import take_best
 
     settings = take_best(run)
+    runs.begin(run, "tune")  # one that was tuned before is tuned anew
     with closing(Audience(display)) as audience:
         if _is_of_a_task(run):
             _, scores = fitting.fit(
