@@ -35,6 +35,7 @@ FLOORS = {
     "personalise": 7,
     "assistants": 8,
     "continual": 8,
+    "search": 8,
     "connectors": 9,
     "api": 9,
     "fitting": 10,
@@ -60,6 +61,8 @@ PASSAGES = {
     ("folding", "tuning.jobs"),
     ("folding", "tuning.soups"),
     ("folding", "tuning.wearing"),
+    ("search", "evaluation.search_page"),  # and the page of another
+    ("search", "tuning.jobs"),  # trials are jobs
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tailorbird import data
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, registry, write_bundle
@@ -36,6 +36,9 @@ from tailorbird.runs import (
     load_examples,
 )
 from tailorbird.store import Run, Workspace
+
+if TYPE_CHECKING:
+    from tailorbird.search import SearchPlan
 
 Say = Callable[[str], None]
 
@@ -290,6 +293,27 @@ def find_rate(
     write_rate_page(run.path / "rates.html", rows, advice)
     say(f"learning rate: {advice['rate']:g} ({advice['reason']}); set now: {plan.learning_rate:g}")
     return advice
+
+
+def search(
+    run: Run,
+    workspace: Workspace,
+    plan: SearchPlan | None = None,
+    *,
+    n_trials: int = 0,
+    say: Say = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Try settings on the run's training rows, judge them on its validation rows.
+
+    With a *plan* (`tailorbird.search.SearchPlan`) it begins, without one it goes on where it was
+    stopped or killed; *n_trials* in all, 0: as planned. Leaves ``search.json``, ``search.html``
+    and ``best.toml``, the settings that won so far.
+    """
+    from tailorbird.search import open_search, run_search
+
+    with open_search(run, workspace, plan, say=say) as opened:
+        return run_search(opened, workspace, n_trials=n_trials, say=say, stop=stop)
 
 
 def evaluate(

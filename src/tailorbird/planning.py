@@ -124,7 +124,7 @@ def untuned(
     for plugin in plugins.load_wanted(settings.task.plugin):
         say(str(plugin))
     task = tasks.find_task(settings.task.name)
-    backbone = _backbone(splits["train"], workspace, settings, say)
+    backbone = backbone_of(splits["train"], workspace, settings, say)
     labels = task.labels([example for name in SPLITS for example in splits[name]])
     torch.manual_seed(settings.tuning.seed)
     model = build_model(backbone, labels, settings=settings.model, spec=task.spec)
@@ -152,7 +152,7 @@ def untuned(
     return backbone, model
 
 
-def _backbone(
+def backbone_of(
     train: list[Example], workspace: Workspace, settings: Settings, say: Say
 ) -> BackboneFolder:
     """The pretrained weights to start from, chosen by the language of the rows where not set."""

@@ -352,10 +352,10 @@ def test_every_text_of_the_page_is_in_both_languages():
 
 
 def test_every_text_is_used():
-    from tailorbird.evaluation import page
+    from tailorbird.evaluation.frame import TEMPLATES
 
-    sources = page.TEMPLATES.joinpath("report.html").read_text(encoding="utf-8")
-    sources += (page.TEMPLATES.parent / "sections.py").read_text(encoding="utf-8")
+    names = ("frame.html", "parts.html", "report.html", "../sections.py")
+    sources = "".join(TEMPLATES.joinpath(name).read_text(encoding="utf-8") for name in names)
     named_by_data = {"train", *(key for key in WORDS if key.startswith("step "))}
     unused = {key for key in WORDS if f'"{key}"' not in sources} - named_by_data
     assert unused == set()

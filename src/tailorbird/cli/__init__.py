@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from tailorbird import __version__
-from tailorbird.cli import build, doctor, fit, folds, predict, serve, stages, up, weights, workspace
+from tailorbird.cli import (
+    build,
+    doctor,
+    fit,
+    folds,
+    predict,
+    search,
+    serve,
+    stages,
+    up,
+    weights,
+    workspace,
+)
 from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
@@ -54,6 +66,7 @@ app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
+app.command("search", rich_help_panel=_BETTER)(search.search)
 app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)

@@ -41,6 +41,10 @@ class Line:
     """Class of the style sheet: ``right``, ``wrong``, ``faint`` or ``plain``."""
     points: Sequence[tuple[float, float]]
     has_dots: bool = False
+    is_joined: bool = True
+    """Whether a line joins the points; else they are dots alone."""
+    tips: Sequence[str] = ()
+    """What each dot says when it is pointed at; empty: its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +160,14 @@ def line_plot(
     if rule is not None:
         parts += _ruled(rule, x, y)
     for line in filter(lambda one: one.points, lines):
-        corners = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line.points)
-        parts.append(element("path", d=f"M{corners}", class_=f"line {line.kind}"))
+        if line.is_joined:
+            corners = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line.points)
+            parts.append(element("path", d=f"M{corners}", class_=f"line {line.kind}"))
         if line.has_dots:
+            tips = line.tips or [f"{x_text(a)} · {y_text(b)}" for a, b in line.points]
             parts += [
-                element(
-                    "circle",
-                    cx=x(a),
-                    cy=y(b),
-                    r=3.5,
-                    class_=f"dot {line.kind}",
-                    data_tip=f"{x_text(a)} · {y_text(b)}",
-                )
-                for a, b in line.points
+                element("circle", cx=x(a), cy=y(b), r=3.5, class_=f"dot {line.kind}", data_tip=tip)
+                for (a, b), tip in zip(line.points, tips, strict=True)
             ]
     return drawing(WIDTH, height, parts, label=label)
 

@@ -7,6 +7,7 @@ that ``<html lang>`` names, so that the switch needs no second page and no reque
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -187,13 +188,19 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-def both(key: str, tag: str = "span", **values: Any) -> Markup:
+def both(
+    key: str,
+    tag: str = "span",
+    *,
+    words: Mapping[str, tuple[str, str]] = WORDS,
+    **values: Any,
+) -> Markup:
     """The text under *key* in both languages, *values* filled in and escaped.
 
     >>> both("more", n=3)
     Markup('<span class="en" lang="en">3 more</span><span class="zh" lang="zh">其余 3 条</span>')
     """
-    english, chinese = (Markup(escape(text)).format(**values) for text in WORDS[key])
+    english, chinese = (Markup(escape(text)).format(**values) for text in words[key])
     return pair(english, chinese, tag)
 
 
