@@ -38,6 +38,7 @@ FLOORS = {
     "connectors": 9,
     "api": 9,
     "fitting": 10,
+    "personalising": 10,
     "console": 10,
     "app": 11,
     "cli": 12,

@@ -6,6 +6,7 @@ says which one is live, `templates` picks and edits the answers.
 
 from tailorbird.bundle import registry, templates
 from tailorbird.bundle.loading import Bundle, load_bundle
+from tailorbird.bundle.rewriting import rewrite_bundle
 from tailorbird.bundle.writing import BundleContents, write_bundle
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "BundleContents",
     "load_bundle",
     "registry",
+    "rewrite_bundle",
     "templates",
     "write_bundle",
 ]
