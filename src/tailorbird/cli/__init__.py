@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 import typer
 
 from tailorbird import __version__
-from tailorbird.cli import build, doctor, fit, predict, serve, stages, up, weights, workspace
+from tailorbird.cli import (
+    build,
+    doctor,
+    fit,
+    personalise,
+    predict,
+    serve,
+    stages,
+    up,
+    weights,
+    workspace,
+)
 from tailorbird.errors import StoreError, TailorbirdError
 
 app = typer.Typer(
@@ -51,8 +62,10 @@ app.command("up", rich_help_panel=_MAIN)(up.up)
 app.command("predict", rich_help_panel=_MAIN)(predict.predict)
 app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
+app.command("personalise", rich_help_panel=_TASKS)(personalise.personalise)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
+app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
