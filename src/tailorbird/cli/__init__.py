@@ -16,6 +16,7 @@ from tailorbird.cli import (
     doctor,
     fit,
     folds,
+    personalise,
     predict,
     search,
     serve,
@@ -56,7 +57,7 @@ def version(
 _MAIN = "The main job"
 _STAGES = "Its stages, one by one"
 _TASKS = "Other tasks"
-_BETTER = "Better models, better labels"
+_BETTER = "Better models, better labels, for each user"
 _AROUND = "Around it"
 app.command("build", rich_help_panel=_MAIN)(build.build)
 app.command("serve", rich_help_panel=_MAIN)(serve.serve)
@@ -66,9 +67,11 @@ app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
+app.command("personalise", rich_help_panel=_BETTER)(personalise.personalise)
 app.command("search", rich_help_panel=_BETTER)(search.search)
 app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
+app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
