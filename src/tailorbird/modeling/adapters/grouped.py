@@ -168,7 +168,7 @@ class BlockedLora(nn.Module):
 
     def __init__(self, factors: Sequence[LoraFactors | None], blocks: Sequence[Block]) -> None:
         super().__init__()
-        self.factors = factors
+        self.own = factors
         self.blocks = blocks
         kinds = {(0, 0.0) if one is None else (one.a.shape[0], one.scale) for one in factors}
         self.is_uniform = len(kinds) == 1 and all(rank and scale == 1 for rank, scale in kinds)
@@ -177,7 +177,7 @@ class BlockedLora(nn.Module):
         """As `GroupedLora.forward`; *y* is changed."""
         for block in self.blocks:
             # Stacked here, not all at once: what was copied is still in the cache for the product.
-            own = [self.factors[adapter] for adapter in block.adapters]
+            own = [self.own[adapter] for adapter in block.adapters]
             if self.is_uniform:
                 stack = Stack(*(torch.stack(part) for part in list(zip(*own, strict=True))[:2]))
             elif any(own):
