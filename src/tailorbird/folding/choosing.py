@@ -94,7 +94,7 @@ def ensemble_in_words(gain: Gain, n_members: int) -> str:
     end = (
         "it wins, but a bundle serves one model, so that it is only reported"
         if gain.wins
-        else "not kept, since chance explains it"
+        else _why_not(gain)
     )
     return f"ensemble of {n_members}: accuracy {gain}; {end}"
 
@@ -103,8 +103,13 @@ def soup_in_words(gain: Gain, soup: Soup, n_members: int) -> str:
     """What becomes of the soup, and why."""
     if len(soup.members) == 1:
         return f"soup: no second of {n_members} members makes the best one better; there is none"
-    end = "kept" if gain.wins else "not kept, since chance explains it"
+    end = "kept" if gain.wins else _why_not(gain)
     return f"soup of {len(soup.members)} of {n_members}: accuracy {gain}; {end}"
+
+
+def _why_not(gain: Gain) -> str:
+    is_better = gain.gain.value > 0
+    return f"not kept, since {'chance explains it' if is_better else 'it is no better'}"
 
 
 def _best_whole(results: Sequence[JobResult]) -> JobResult:
