@@ -234,6 +234,27 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaliseSettings:
+    """How what a user gets is made, and how it is proven."""
+
+    ratio: tuple[int, int, int] = setting(
+        (6, 2, 2), "Of each user's rows the earlier train, later ones validate, the latest test."
+    )
+    max_rows: int = setting(1000, "Newest rows of a user that are used; older ones are left out.")
+    confidence: float = setting(
+        0.9, "How probable a gain must be before a user gets a candidate, in [0.5, 1)."
+    )
+    adapter: Literal["head", "lora"] = setting(
+        "head",
+        "A user's adapter: head is a head fitted in closed form to cached features, all users at "
+        "once; lora is a job each, tuned as [method] and [tuning] say.",
+    )
+    n_similar: int = setting(
+        10, "Users whose adapters are mixed for one whose rows are too few for an own one; 0: none."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a build, one section a stage."""
 
@@ -249,6 +270,7 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    personalise: PersonaliseSettings = field(default_factory=PersonaliseSettings)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; `settings_from` reads it back."""

@@ -116,6 +116,8 @@ class Example:
     """Ranking: the texts to be ordered for this query."""
     messages: tuple[Message, ...] = ()
     """Dialogue: all turns, oldest first."""
+    time: str = ""
+    """When it was said: ISO 8601 in UTC, so that texts sort by time; empty: not known."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping without empty fields; `from_json` is its inverse."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tailorbird.config import ReadingSettings
 from tailorbird.data.tasks import load_rows
 from tailorbird.data.tasks.kinds import TaskKind
 from tailorbird.data.tasks.rows import TaskRows
@@ -384,3 +385,18 @@ def test_an_example_survives_json() -> None:
     )
     assert Example.from_json(json.loads(json.dumps(example.to_json()))) == example
     assert Example.from_json(json.loads(json.dumps(asdict(example)))) == example
+
+
+def test_rows_know_when_they_were_said(tmp_path: Path) -> None:
+    path = tmp_path / "rated.jsonl"
+    rows = [
+        '{"text": "good", "rating": 4, "user": "ada", "time": "2024-05-01T08:30:00+08:00"}',
+        '{"text": "bad", "rating": 2, "user": "ada", "time": "the other day"}',
+        '{"text": "so", "rating": 3, "user": "bo", "time": 1714523400}',
+        '{"text": "so so", "rating": 3, "user": "bo", "time": 1714523401}',
+    ]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    found = load_rows(path, "regression", split=None)
+    assert [row.time for row in found.examples[:2]] == ["2024-05-01T00:30:00+00:00", ""]
+    named = load_rows(path, "regression", ReadingSettings(time="time", max_reject_fraction=0.5))
+    assert named.n_rejected == 1  # who names the column wants every time

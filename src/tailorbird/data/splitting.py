@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from typing import Any
 
 from tailorbird.config import SplitSettings
@@ -378,7 +379,13 @@ class _Work:
 
     def _examples(self, name: SplitName) -> tuple[Example, ...]:
         return tuple(
-            Example(row.text, row.label or "", row.id, row.user)
+            Example(
+                row.text,
+                row.label or "",
+                row.id,
+                row.user,
+                time=row.time.astimezone(UTC).isoformat() if row.time else "",
+            )
             for row, place in zip(self.rows, self.place, strict=True)
             if place == name
         )

@@ -18,7 +18,7 @@ from tailorbird.data.tasks.guessing import (
     separator_of,
 )
 from tailorbird.data.tasks.kinds import NEEDS, TaskKind
-from tailorbird.data.values import is_missing, split_value
+from tailorbird.data.values import is_missing, split_value, time_value
 from tailorbird.errors import DataError, RowError
 
 Groups = tuple[tuple[str, ...], ...]
@@ -67,6 +67,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
 _COMMON: dict[str, Groups] = {
     "id": NAMES["id"],
     "user": NAMES["user"],
+    "time": NAMES["time"],
     "split": NAMES["split"],
 }
 FIELDS: dict[TaskKind, dict[str, Groups]] = {
@@ -115,6 +116,7 @@ class TaskColumns:
     instances: str = ""
     id: str = ""
     user: str = ""
+    time: str = ""
     split: str = ""
     separator: str = ""
     """Between the labels of one string; empty: the string is one label."""
@@ -163,7 +165,7 @@ def find_task_columns(
             cure='name the columns, as columns={"text": "title", …}',
         )
     for field, column in found.items():
-        if field not in named and getattr(result, field) and field not in ("id", "user"):
+        if field not in named and getattr(result, field) and field not in ("id", "user", "time"):
             note(f"{field}: column {column!r} (guessed)")
     return result
 
@@ -182,7 +184,7 @@ def find_input_columns(
     _guess(found, task, columns, name=name)
     if not {"text", "messages"} & found.keys():
         found["text"] = _by_name(columns, NAMES["text"], "text", name=name)
-    wanted = ("text", "second", "candidates", "messages", "id", "user")
+    wanted = ("text", "second", "candidates", "messages", "id", "user", "time")
     result = _as_columns({field: found[field] for field in wanted if field in found})
     if not (result.text or result.messages):
         raise DataError(
@@ -248,6 +250,7 @@ def _without_misfits(
     """Without guessed columns whose values are nothing of the kind."""
     fits: dict[str, Callable[[Any], bool]] = {
         "split": _is_split,
+        "time": _is_time,
         "tokens": lambda value: isinstance(value, list | str),
         "candidates": lambda value: isinstance(value, list),
         "messages": lambda value: isinstance(value, list),
@@ -266,6 +269,13 @@ def _without_misfits(
 def _is_split(value: Any) -> bool:
     try:
         return split_value(value, "split") is not None
+    except RowError:
+        return False
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return time_value(value, "time") is not None
     except RowError:
         return False
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from tailorbird.config import ReadingSettings, SplitSettings
 from tailorbird.data.conversations import parse_roles
@@ -23,8 +24,8 @@ from tailorbird.data.tasks.examples import READ, read_input
 from tailorbird.data.tasks.formats import formats_of
 from tailorbird.data.tasks.kinds import TaskKind
 from tailorbird.data.tasks.splitting import Split, divide_examples, fill_given
-from tailorbird.data.values import name_value, split_value
-from tailorbird.errors import ConfigError, DataError
+from tailorbird.data.values import name_value, split_value, time_value
+from tailorbird.errors import ConfigError, DataError, RowError
 from tailorbird.records import SPLITS, Example, SplitName
 
 _READING = ReadingSettings()
@@ -84,7 +85,9 @@ def load_rows(
     """
     kind = _kind(task)
     named = {
-        field: name for field in ("text", "label", "user") if (name := getattr(reading, field))
+        field: name
+        for field in ("text", "label", "user", "time")
+        if (name := getattr(reading, field))
     }
     named |= columns or {}
     notes: list[str] = []
@@ -160,10 +163,22 @@ def _interpreter(
         own = name_value(values.get(found.id), found.id) if found.id else None
         user = name_value(values.get(found.user), found.user) if found.user else None
         key = own or f"{table.name}:{row.line}"
+        time = _time(values.get(found.time), found.time, is_named="time" in named)
         examples = read(values, found, known_roles)
-        return [(place, replace(one, interaction_id=key, user=user)) for one in examples]
+        return [(place, replace(one, interaction_id=key, user=user, time=time)) for one in examples]
 
     return interpret
+
+
+def _time(value: Any, column: str, *, is_named: bool) -> str:
+    """ISO 8601 in UTC; empty where there is none, or a guessed column holds no time in this row."""
+    try:
+        moment = time_value(value, column) if column else None
+    except RowError:
+        if is_named:
+            raise
+        return ""
+    return moment.astimezone(UTC).isoformat() if moment else ""
 
 
 def _by_query(placed: Sequence[_Placed]) -> list[_Placed]:
