@@ -238,11 +238,13 @@ class PersonaliseSettings:
     """How what a user gets is made, and how it is proven."""
 
     ratio: tuple[int, int, int] = setting(
-        (6, 2, 2), "Of each user's rows the earlier train, later ones validate, the latest test."
+        (5, 3, 2), "Of each user's rows the earlier train, later ones validate, the latest test."
     )
     max_rows: int = setting(1000, "Newest rows of a user that are used; older ones are left out.")
     confidence: float = setting(
-        0.9, "How probable a gain must be before a user gets a candidate, in [0.5, 1)."
+        0.0,
+        "How probable a gain must be before a user gets a candidate, in [0.5, 1); 0: chosen on "
+        "validation rows, from 0.5 to 0.95.",
     )
     adapter: Literal["head", "lora"] = setting(
         "head",

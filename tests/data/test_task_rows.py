@@ -398,5 +398,6 @@ def test_rows_know_when_they_were_said(tmp_path: Path) -> None:
     path.write_text("\n".join(rows), encoding="utf-8")
     found = load_rows(path, "regression", split=None)
     assert [row.time for row in found.examples[:2]] == ["2024-05-01T00:30:00+00:00", ""]
-    named = load_rows(path, "regression", ReadingSettings(time="time", max_reject_fraction=0.5))
+    reading = ReadingSettings(time="time", max_reject_fraction=0.5)
+    named = load_rows(path, "regression", reading, split=None)
     assert named.n_rejected == 1  # who names the column wants every time

@@ -61,7 +61,7 @@ def test_few_rows_lean_on_the_population_and_many_on_themselves() -> None:
 def test_the_posterior_is_the_formula_of_the_docstring() -> None:
     gains = Gains(np.array([2.0, -2.0, 0.0]), np.array([1.0, 1.0, 1.0]), np.array([4, 4, 4]))
     shrunk = shrink(gains)  # Σ g² / (1 + τ²) = 2, so τ² = 3; μ = 0; the user's weight is 3/4
-    assert shrunk.spread**2 == pytest.approx(3.0)
+    assert shrunk.population.between == pytest.approx(3.0)
     assert shrunk.mean.tolist() == pytest.approx([1.5, -1.5, 0.0])
     assert shrunk.sd[0] ** 2 == pytest.approx(3 / 4 + (1 / 4) ** 2 * 4 / 3)
 

@@ -5,7 +5,8 @@ better. A few rows say little about their user; what the others gained says some
 much each counts follows from how far users differ (τ²) and how noisy a user's mean is (v):
 
     true gain of a user   θ ~ N(μ, τ²)          their mean over n rows   g ~ N(θ, v),  v = s²/n
-    posterior of θ        mean (τ² g + v μ) / (τ² + v),  variance τ² v / (τ² + v) + (v/(τ²+v))² var μ
+    posterior of θ        mean (τ² g + v μ) / (τ² + v)
+                          variance τ² v / (τ² + v) + (v / (τ² + v))² var μ
 
 This is parametric empirical Bayes: Morris 1983, "Parametric Empirical Bayes Inference", sections
 1 and 2, where the last term is what not knowing μ adds. τ² is found as Paule and Mandel 1982 do;
@@ -28,8 +29,10 @@ from tailorbird.records import Interval
 
 Floats = NDArray[np.float64]
 
+CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""How sure a gate may want to be, from lax to strict."""
 PRIOR_ROWS = 4.0
-"""A user's variance counts as if so many rows of average variance had been seen beside their own."""
+"""A user's variance counts as if so many rows of average variance stood beside their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,35 @@ class Gains:
 
 
 @dataclass(frozen=True, slots=True)
+class Population:
+    """What users gain and how they differ, with what is not known of that."""
+
+    mean: float
+    """μ."""
+    between: float
+    """τ²: the variance of true gains."""
+    mean_variance: float
+    """var μ."""
+
+    def posterior(self, mean: Floats, variance: Floats) -> Shrunk:
+        """What is believed of users whose rows have *mean* with *variance*; infinite: no rows."""
+        total = np.where(np.isfinite(variance), variance + self.between, 1.0)
+        lean = np.where(
+            np.isfinite(variance) & (total > 0), variance / np.where(total > 0, total, 1.0), 1.0
+        )
+        lean = np.where(np.isfinite(variance) & (variance == 0), 0.0, lean)
+        believed = lean * self.mean + (1.0 - lean) * mean
+        sd = np.sqrt(self.between * lean + lean**2 * self.mean_variance)
+        return Shrunk(believed, sd, self)
+
+
+@dataclass(frozen=True, slots=True)
 class Shrunk:
     """What is believed of the true gains after all users were looked at."""
 
     mean: Floats  # (U,)
     sd: Floats  # (U,)
-    population: float
-    """μ: what a user gains on average."""
-    spread: float
-    """τ: how far users differ in truth."""
+    population: Population
 
     @property
     def sure(self) -> Floats:
@@ -70,11 +93,18 @@ def gains_of(rows: Sequence[Floats]) -> Gains:
     n = np.array([len(row) for row in rows], dtype=np.int64)
     mean = np.array([row.mean() if len(row) else 0.0 for row in rows])
     squares = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
-    free = np.maximum(n - 1, 0)
-    average = float(squares.sum() / max(1, free.sum()))
-    of_user = (squares + PRIOR_ROWS * average) / (free + PRIOR_ROWS)
-    with np.errstate(divide="ignore"):
-        return Gains(mean, np.where(n > 0, of_user / np.maximum(n, 1), np.inf), n)
+    return Gains(mean, _variances(squares, n, _average_variance(squares, n)), n)
+
+
+def _average_variance(squares: Floats, n_rows: NDArray[np.int64]) -> float:
+    """Of a row around its user's mean, over all users."""
+    return float(squares.sum() / max(1, np.maximum(n_rows - 1, 0).sum()))
+
+
+def _variances(squares: Floats, n_rows: NDArray[np.int64], average: float) -> Floats:
+    """Of the means of users with these sums of squares, each drawn toward the average."""
+    of_row = (squares + PRIOR_ROWS * average) / (np.maximum(n_rows - 1, 0) + PRIOR_ROWS)
+    return np.where(n_rows > 0, of_row / np.maximum(n_rows, 1), np.inf)
 
 
 def shrink(gains: Gains) -> Shrunk:
@@ -85,25 +115,23 @@ def shrink(gains: Gains) -> Shrunk:
 
     >>> many = Gains(np.array([0.5, 0.5, -0.5]), np.array([0.01, 1.0, 1.0]), np.array([100, 1, 1]))
     >>> shrunk = shrink(many)
-    >>> shrunk.mean.round(2).tolist(), round(shrunk.spread, 2)
+    >>> shrunk.mean.round(2).tolist(), round(shrunk.population.between, 2)
     ([0.49, 0.49, 0.49], 0.0)
     """
     seen = np.isfinite(gains.variance)
     g, v = gains.mean[seen], gains.variance[seen]
     if not len(g):
-        return Shrunk(np.zeros(len(seen)), np.full(len(seen), np.inf), 0.0, 0.0)
+        nothing = Population(0.0, 0.0, np.inf)
+        return Shrunk(np.zeros(len(seen)), np.full(len(seen), np.inf), nothing)
     if not (v > 0).any():  # every row of every user says the same
-        return Shrunk(gains.mean, np.where(seen, 0.0, np.inf), float(g.mean()), float(g.std()))
+        return Population(float(g.mean()), float(g.var()), 0.0).posterior(
+            gains.mean, gains.variance
+        )
     v = np.maximum(v, 1e-12 * v.max())
     between = _between(g, v)
     weight = 1.0 / (v + between)
     mu, var_mu = float((weight * g).sum() / weight.sum()), float(1.0 / weight.sum())
-    of_population = np.ones(len(seen))
-    of_population[seen] = v / (v + between)
-    own = np.where(seen, gains.mean, 0.0)
-    mean = of_population * mu + (1.0 - of_population) * own
-    sd = np.sqrt(between * of_population + of_population**2 * var_mu)
-    return Shrunk(mean, sd, mu, float(np.sqrt(between)))
+    return Population(mu, between, var_mu).posterior(gains.mean, gains.variance)
 
 
 def _between(g: Floats, v: Floats) -> float:
@@ -133,7 +161,7 @@ def choose(
     A candidate is taken where ``P(θ > 0)`` is at least *confidence*; where none is, and for a user
     without a validation row, it is *none*. Of equal ones the first of the mapping wins.
 
-    >>> one = Shrunk(np.array([0.2, 0.2]), np.array([0.05, 0.3]), 0.2, 0.1)
+    >>> one = Shrunk(np.array([0.2, 0.2]), np.array([0.05, 0.3]), Population(0.2, 0.01, 0.0))
     >>> choose({"adapter": one}, np.array([9, 9]), confidence=0.9, none="none")
     ['adapter', 'none']
     """
@@ -145,6 +173,66 @@ def choose(
         for user in np.flatnonzero(wins):
             chosen[user] = name
     return chosen
+
+
+def choose_confidence(
+    rows: Mapping[str, Sequence[Floats]],
+    shrunk: Mapping[str, Shrunk],
+    *,
+    levels: Sequence[float] = CONFIDENCES,
+) -> float:
+    """How sure the gate should want to be: the strictest of *levels* that loses nothing by it.
+
+    Each row is left out in turn and the gate asked, by what is left of its user, what that row is
+    to be answered with; the gain of the row then counts. That rewards no luck: a row takes no part
+    in choosing its own answer. The best level by this is left for a stricter one where that is
+    worse by less than twice the standard error of the difference, users being the draws (the rule
+    of one standard error, stricter: Hastie et al., Elements of Statistical Learning, section 7.10).
+
+    Args:
+        rows: gains of each row of each user, by candidate; the users are the same for all.
+        shrunk: what `shrink` made of them.
+        levels: from lax to strict.
+
+    >>> rng = np.random.default_rng(0)
+    >>> clear = [0.3 + 0.5 * rng.normal(size=4) for _ in range(200)]
+    >>> noise = [rng.normal(size=4) for _ in range(200)]
+    >>> [choose_confidence({"a": r}, {"a": shrink(gains_of(r))}) for r in (clear, noise)]
+    [0.95, 0.95]
+    """
+    names = list(rows)
+    sizes = [len(row) for row in rows[names[0]]]
+    users = np.repeat(np.arange(len(sizes)), sizes)
+    gain = np.stack([np.concatenate([np.empty(0), *rows[name]]) for name in names])  # (K, N)
+    if not gain.shape[1]:
+        return levels[-1]
+    left = [_left_out(rows[name], shrunk[name].population) for name in names]
+    mean = np.stack([one.mean for one in left])
+    sure = np.stack([one.sure for one in left])
+    by_user = np.zeros((len(levels), len(sizes)))
+    for k, level in enumerate(levels):
+        believed = np.where((sure >= level) & (mean > 0), mean, -np.inf)  # (K, N)
+        best = believed.argmax(0)
+        got = np.where(np.isfinite(believed.max(0)), np.take_along_axis(gain, best[None], 0)[0], 0)
+        np.add.at(by_user[k], users, got)
+    lead = by_user[by_user.sum(1).argmax()] - by_user  # (levels, U)
+    error = np.sqrt(lead.shape[1]) * lead.std(1)
+    return levels[int(np.flatnonzero(lead.sum(1) <= 2 * error)[-1])]
+
+
+def _left_out(rows: Sequence[Floats], population: Population) -> Shrunk:
+    """What is believed of the user of each row (N in all) without that row."""
+    n = np.array([len(row) for row in rows], dtype=np.int64)
+    x = np.concatenate([np.empty(0), *rows])
+    sums, squares = (
+        np.repeat(np.array([(row**power).sum() for row in rows]), n) for power in (1, 2)
+    )
+    every = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
+    left = np.repeat(n, n) - 1
+    mean = (sums - x) / np.maximum(left, 1)
+    around = np.maximum(squares - x**2 - left * mean**2, 0.0)
+    variance = _variances(around, left, _average_variance(every, n))
+    return population.posterior(np.where(left > 0, mean, 0.0), variance)
 
 
 def gain_intervals(rows: Sequence[Floats], *, confidence: float = 0.95) -> list[Interval | None]:

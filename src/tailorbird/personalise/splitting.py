@@ -47,7 +47,7 @@ def divide_by_user(
 
     >>> rows = [Example(t, user="a", time=t) for t in ("2024", "2021", "2023", "2022", "2025")]
     >>> divide_by_user(rows, PersonaliseSettings())
-    [UserRows(user='a', train=(1, 3, 2), validation=(0,), test=(4,), n_left_out=0)]
+    [UserRows(user='a', train=(1, 3), validation=(2, 0), test=(4,), n_left_out=0)]
     """
     if min(settings.ratio) < 1:
         raise ConfigError(
