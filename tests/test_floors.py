@@ -40,6 +40,7 @@ FLOORS = {
     "api": 9,
     "fitting": 10,
     "folding": 10,
+    "personalising": 10,
     "console": 10,
     "app": 11,
     "cli": 12,

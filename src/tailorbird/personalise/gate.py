@@ -238,21 +238,26 @@ def _left_out(rows: Sequence[Floats], population: Population) -> Shrunk:
 def gain_intervals(rows: Sequence[Floats], *, confidence: float = 0.95) -> list[Interval | None]:
     """The mean gain of each user with Student's interval; None for a user without rows.
 
-    The variance is the one drawn toward that of all, with its degrees of freedom, so that one row
-    has an interval, too, and three equal rows are not taken for certainty (Smyth 2004, section 4).
+    The variance of a user's rows is drawn toward that of all rows around their common mean, with
+    its degrees of freedom (Smyth 2004, section 4). So one row has an interval, too, and three equal
+    ones are not taken for certainty. It is wide on purpose: whether a single row is odd, or its
+    user, cannot be told, so rows are taken to differ around their user as much as they do at all.
 
     >>> one, two = gain_intervals([np.array([0.1]), np.array([1.0, 1.2, 0.8, 1.0])])
     >>> round(one.low, 2), round(one.high, 2), round(two.low, 2), round(two.high, 2)
-    (-0.35, 0.55, 0.81, 1.19)
+    (-1.08, 1.28, 0.6, 1.4)
     """
-    gains = gains_of(rows)
-    free = np.maximum(gains.n_rows - 1, 0) + PRIOR_ROWS
-    reach = stdtrit(free, 0.5 + confidence / 2) * np.sqrt(
-        np.where(gains.n_rows > 0, gains.variance, 0.0)
-    )
+    n = np.array([len(row) for row in rows], dtype=np.int64)
+    mean = np.array([row.mean() if len(row) else 0.0 for row in rows])
+    squares = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
+    every = np.concatenate([np.empty(0), *rows])
+    of_any = float(every.var(ddof=1)) if len(every) > 1 else 0.0
+    variance = _variances(squares, n, of_any)
+    free = np.maximum(n - 1, 0) + PRIOR_ROWS
+    reach = stdtrit(free, 0.5 + confidence / 2) * np.sqrt(np.where(n > 0, variance, 0.0))
     return [
-        Interval(float(mean), float(mean - far), float(mean + far)) if n else None
-        for mean, far, n in zip(gains.mean, reach, gains.n_rows, strict=True)
+        Interval(float(g), float(g - far), float(g + far)) if n_rows else None
+        for g, far, n_rows in zip(mean, reach, n, strict=True)
     ]
 
 

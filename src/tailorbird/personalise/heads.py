@@ -55,11 +55,6 @@ class HeadFit:
         """(B, D) centred features → (B, C), to be added to the shared answers."""
         return _kernel(centred, self.centred, self.prior) @ self.alpha
 
-    def deltas(self, centre: Tensor) -> tuple[Tensor, Tensor]:
-        """(C, D) and (C,): what is added to weight and bias of a head on the unit sphere."""
-        weight = self.prior.taste**2 * (self.alpha.T @ self.centred)
-        return weight, self.prior.level**2 * self.alpha.sum(0) - weight @ centre
-
 
 @dataclass(frozen=True)
 class Heads:
@@ -111,6 +106,11 @@ class Heads:
         outputs = self.view.base_of(rows) + fit.change(self.centred(rows))
         return outputs if self.view.is_numbers else outputs.log_softmax(-1)
 
+    def deltas(self, fit: HeadFit) -> tuple[Tensor, Tensor]:
+        """(C, D) and (C,): what is added to weight and bias of a head on the unit sphere."""
+        weight = fit.prior.taste**2 * self.scale * (fit.alpha.T @ fit.centred)
+        return weight, fit.prior.level**2 * fit.alpha.sum(0) - weight @ self.centre
+
 
 def _kernel(left: Tensor, right: Tensor, prior: HeadPrior) -> Tensor:
     """(n, m) how alike the changes are that two rows ask for."""
@@ -127,7 +127,7 @@ def _ridge(kernel: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Te
 def _logistic(kernel: Tensor, base: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """(N, C) dual weights of logistic regression; at the optimum ``α = w ([y = c] - p)``.
 
-    The step is along ``α - w ([y = c] - p)``, which is the gradient in the norm of the kernel. There
+    The step is along ``α - w ([y = c] - p)``, the gradient in the norm of the kernel. There the
     curvature is between 1 and ``1 + λ / 2``, λ the largest eigenvalue of ``√w K √w`` (Böhning 1992).
     """
     wanted = torch.zeros_like(base).scatter(1, truth[:, None], 1.0)

@@ -24,6 +24,8 @@ from tailorbird.personalise.view import View
 
 N_USERS = 200
 """Users whose rows choose; more hardly change the choice."""
+N_ROWS = 200
+"""Newest rows of each part of such a user; all that is tried takes time as their cube."""
 N_ROUNDS = 2
 
 T = TypeVar("T", HeadPrior, Retrieval)
@@ -44,9 +46,13 @@ _OF_NUMBERS = {"is_robust", "form"}
 
 
 def some_users(users: Sequence[UserRows], *, seed: int = 0) -> list[UserRows]:
-    """At most N_USERS of those that have something to choose by."""
+    """At most N_USERS of those that have something to choose by, with at most N_ROWS a part."""
     able = [user for user in users if user.train and user.validation]
-    return able if len(able) <= N_USERS else random.Random(seed).sample(able, N_USERS)
+    chosen = able if len(able) <= N_USERS else random.Random(seed).sample(able, N_USERS)
+    return [
+        replace(user, train=user.train[-N_ROWS:], validation=user.validation[:N_ROWS])
+        for user in chosen
+    ]
 
 
 def search_prior(heads: Heads, users: Sequence[UserRows]) -> HeadPrior:
@@ -63,9 +69,7 @@ def search_prior(heads: Heads, users: Sequence[UserRows]) -> HeadPrior:
     return _descend(HeadPrior(), PRIORS, loss, is_numbers=heads.view.is_numbers)
 
 
-def search_retrieval(
-    view: View, users: Sequence[UserRows], adapters: Adapters | None
-) -> Retrieval:
+def search_retrieval(view: View, users: Sequence[UserRows], adapters: Adapters | None) -> Retrieval:
     """How own rows are heard, around the shared assistant or around *adapters*."""
     around: list[tuple[UserRows, Tensor, Tensor]] = []
     for user in users:

@@ -71,12 +71,13 @@ def divide_by_user(
         in_time = sorted(of_user[user], key=lambda row: examples[row].time)
         newest = in_time[-settings.max_rows :]
         n_left_out = len(in_time) - len(newest)
-        if n_left_out:
-            say(
-                f"user {user}: the newest {len(newest):,} of {len(in_time):,} rows are used "
-                "(personalise.max_rows)"
-            )
         divided.append(_divided(user, newest, settings.ratio, n_left_out))
+    n_long = sum(one.n_left_out > 0 for one in divided)
+    if n_long:
+        say(
+            f"{n_long:,} users have more than {settings.max_rows:,} rows; their newest are used "
+            "(personalise.max_rows)"
+        )
     n_rows = sum(one.n_rows for one in divided)
     say(f"users: {len(divided):,} with {n_rows:,} rows, each divided along time")
     return divided

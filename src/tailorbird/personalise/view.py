@@ -39,6 +39,7 @@ class View:
     """Of the classes; empty: numbers. Those that the shared assistant lacks come last."""
     n_known: int = 0
     """Classes that it has."""
+    log_mass: Tensor | None = None  # (M,) log-sum-exp of its logits, which log-probabilities lack
 
     @property
     def is_numbers(self) -> bool:
@@ -124,11 +125,14 @@ def _of_classes(
     labels = (*model.labels, *extra)
     index = {label: number for number, label in enumerate(labels)}
     truth = torch.tensor([index[example.label] for example in examples])
-    return View(features, log_p, text_of, truth, labels, len(model.labels))
+    known = len(model.labels)
+    return View(features, log_p, text_of, truth, labels, known, logits.logsumexp(-1))
 
 
 def _numbers(examples: Sequence[Example]) -> Tensor:
     for example in examples:
         if example.value is None:
-            raise DataError("a row has no number", where=example.interaction_id or example.text[:40])
+            raise DataError(
+                "a row has no number", where=example.interaction_id or example.text[:40]
+            )
     return torch.tensor([float(example.value or 0.0) for example in examples], dtype=torch.float64)

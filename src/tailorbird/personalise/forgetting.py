@@ -1,0 +1,195 @@
+"""Forgetting a user: rows, adapter, job files, cached states, and their words in reports.
+
+What is gone: rows of theirs in every run and among what was served; their adapter and own rows in
+the store; the files of their adapter jobs; cached states of texts (all of them: which text a state
+came from cannot be told from it, and they are computed again when needed); their words in reports
+and bundles, where nobody else wrote the same. What stays: the shared assistant's weights, which
+were tuned on everybody's rows (a new build without this user's makes new ones), figures over many
+users, and the source that the rows were read from, which is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from tailorbird.bundle import rewrite_bundle
+from tailorbird.evaluation import write_report
+from tailorbird.personalise import report
+from tailorbird.personalise.giving import Keeps
+from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
+from tailorbird.personalise.tuned import job_name
+from tailorbird.store import ServedRow, Workspace, files
+
+MODEL_FILES = {".safetensors", ".states", ".gguf", ".npy"}
+"""Numbers alone: no text is looked for in them."""
+
+
+@dataclass
+class Forgotten:
+    """What was removed, and where something still is."""
+
+    n_rows: int = 0
+    """Rows of runs."""
+    n_served: int = 0
+    n_files: int = 0
+    """Files that were removed."""
+    n_rewritten: int = 0
+    """Files that were written anew without this user's words."""
+    bundles: dict[str, str] = field(default_factory=dict)
+    """Bundles that quoted the user: old id → new id."""
+    left: list[Path] = field(default_factory=list)
+    """Files in which the user's id or words were found afterwards; none, if all is well."""
+
+
+def forget(
+    workspace: Workspace,
+    user: str,
+    *,
+    store: Keeps | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Forgotten:
+    """Remove *user* from the workspace and from *store*; then look through every file for them."""
+    found, traces = Forgotten(), Traces(user)
+    runs = [path for path in sorted(workspace.runs_path.iterdir()) if path.is_dir()]
+    for path in (run / name for run in runs for name in ROW_FILES):
+        if path.is_file():
+            for _, row in rows_of(path):
+                traces.note(row)
+    with workspace.sessions() as session:
+        for served in session.scalars(select(ServedRow)):
+            traces.note({"user": served.user, "text": served.text})
+    eraser = Eraser(traces)
+    if store is not None:
+        store.remove(user)
+    for run in runs:
+        _forget_rows(run, user, traces, found)
+        _forget_words(run, user, eraser, found)
+        for path in run.rglob(f"*{job_name(user)}*"):
+            _remove(path, found)
+        _remove(run / "jobs" / "trunk", found)
+    _remove(workspace.cache_path / "trunk", found)
+    found.n_served = _forget_served(workspace, user)
+    _forget_in_bundles(workspace, eraser, found)
+    found.left = list(still_there(workspace.path, user, traces.texts))
+    say(
+        f"forgotten: {found.n_rows:,} rows of runs, {found.n_served:,} of what was served, "
+        f"{found.n_files:,} files removed, {found.n_rewritten:,} written anew"
+    )
+    for old, new in found.bundles.items():
+        say(f"bundle {old} quoted the user; without that it is {new}")
+    for path in found.left:
+        say(f"still there: {path}")
+    return found
+
+
+def _forget_rows(run: Path, user: str, traces: Traces, found: Forgotten) -> None:
+    for name in ROW_FILES:
+        path = run / name
+        if path.is_file():
+            kept = [line for line, row in rows_of(path) if row.get("user") not in names_of(user)]
+            found.n_rows += _rewrite_lines(path, kept, found)
+    rejects = run / "rejects.jsonl"
+    if rejects.is_file():
+        kept = [line for line, _ in rows_of(rejects) if not traces.is_of_user(line)]
+        found.n_rows += _rewrite_lines(rejects, kept, found)
+
+
+def _rewrite_lines(path: Path, kept: list[str], found: Forgotten) -> int:
+    """Write *kept* where that is less than there was; how many lines are gone."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        n_gone = sum(1 for _ in file) - len(kept)
+    if n_gone:
+        files.write_atomically(path, "".join(kept).encode("utf-8", errors="replace"))
+        found.n_rewritten += 1
+    return n_gone
+
+
+def _forget_words(run: Path, user: str, eraser: Eraser, found: Forgotten) -> None:
+    """Take the user's words out of the JSON files of a run; pages are made again from them."""
+    for path in sorted(run.glob("*.json")):
+        before = json.loads(path.read_text(encoding="utf-8"))
+        after = eraser.clean(before)
+        if path.name == report.JSON_NAME:
+            users = [one for one in after["users"] if one["user"] not in names_of(user)]
+            after = after | {"users": users}
+        if after == before:
+            continue
+        found.n_rewritten += 1
+        files.write_atomically(path, files.to_json_bytes(after, where=str(path)))
+        if path.name == report.JSON_NAME:
+            report.write_page(run, after)
+        elif path.name == "report.json":
+            write_report(run, after)
+
+
+def _forget_served(workspace: Workspace, user: str) -> int:
+    """Delete what was answered to the user, down to the free pages of the database."""
+    with workspace.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        connection.commit()
+    with workspace.writing() as session:
+        done = session.execute(delete(ServedRow).where(ServedRow.user.in_(names_of(user))))
+    if workspace.engine.dialect.name == "sqlite":
+        raw = workspace.engine.raw_connection()
+        try:  # outside of any transaction, as both want it
+            raw.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
+            raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        finally:
+            raw.close()
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _forget_in_bundles(workspace: Workspace, eraser: Eraser, found: Forgotten) -> None:
+    for folder in sorted(workspace.bundles_path.iterdir()):
+        path = folder / "report.json"
+        if not path.is_file():
+            continue
+        before = json.loads(path.read_text(encoding="utf-8"))
+        after = eraser.clean(before)
+        if after == before:
+            continue
+        with tempfile.TemporaryDirectory() as name_of_folder:
+            made = Path(name_of_folder)
+            write_report(made, after)
+            changed = {
+                name: (made / name).read_bytes()
+                for name in ("report.json", "report.html")
+                if (folder / name).is_file()
+            }
+        found.bundles[folder.name] = rewrite_bundle(workspace, folder.name, changed).id
+
+
+def _remove(path: Path, found: Forgotten) -> None:
+    if path.is_dir():
+        found.n_files += sum(1 for one in path.rglob("*") if one.is_file())
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+        found.n_files += 1
+
+
+def still_there(folder: Path, user: str, texts: list[str]) -> Iterator[Path]:
+    """Files below *folder* with the user's id or words, as they are or as JSON or HTML has them.
+
+    Ids and texts of fewer than 12 characters are not looked for: they may be anybody's.
+    """
+    wanted: set[bytes] = set()
+    for text in (*names_of(user), *texts):
+        if len(text) >= MIN_CHARS:
+            wanted |= {text.encode(), json.dumps(text)[1:-1].encode(), escape(text).encode()}
+            wanted.add(json.dumps(text, ensure_ascii=False)[1:-1].encode())
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.suffix in MODEL_FILES or not path.stat().st_size:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as map_:
+            if any(map_.find(one) >= 0 for one in wanted):
+                yield path
