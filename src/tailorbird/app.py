@@ -85,7 +85,9 @@ def create_app(
         return RedirectResponse(home)
 
     if console:
-        mount_console(app, service, folder=workspace.path / "console" if workspace else None)
+        folder = workspace.path / "console" if workspace else None
+        runs = workspace.runs_path if workspace else None
+        mount_console(app, service, folder=folder, runs=runs)
     return app
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tailorbird import api, data, plugins
@@ -25,6 +25,7 @@ from tailorbird.modeling.adapters.weights import trunk_hash
 from tailorbird.personalise import (
     UserRows,
     divide_by_user,
+    forgetting,
     giving,
     proving,
     report,
@@ -207,3 +208,20 @@ def _personalise(
     outcome = proving.prove(candidates, users, settings.personalise, say=say)
     shared = giving.Shared(model, trunk_hash(model.backbone))
     return Personalised(outcome, users, candidates, shared)
+
+
+def store_of(workspace: Workspace) -> giving.Keeps | None:
+    """The workspace's store of adapters; None where this version has none."""
+    return None
+
+
+def forget_user(
+    workspace: Workspace, user: str, *, say: api.Say = lambda _: None
+) -> forgetting.Forgotten:
+    """Remove *user* from the workspace and from its store of adapters."""
+    return forgetting.forget(workspace, user, store=store_of(workspace), say=say)
+
+
+def as_json(found: forgetting.Forgotten) -> dict[str, Any]:
+    """What was removed, JSON-ready."""
+    return asdict(found) | {"left": [str(path) for path in found.left]}

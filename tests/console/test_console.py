@@ -16,6 +16,7 @@ from tailorbird.config import ServingSettings
 from tailorbird.console.mount import secret_in
 from tailorbird.console.words import WORDS
 from tailorbird.serving import Predictor
+from tailorbird.store import Workspace
 from tailorbird.testing import KeywordPredictor
 
 Visit = Callable[..., TestClient]
@@ -116,3 +117,35 @@ def test_the_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) 
     assert secret_in(tmp_path / "console") == first
     assert secret_in(tmp_path / "other") != first
     assert stat.S_IMODE((tmp_path / "console" / "secret").stat().st_mode) == 0o600
+
+
+def test_the_page_about_users_is_that_of_the_latest_run(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        for number, words in enumerate(("first", "second")):
+            run = tmp_path / "runs" / f"2026010{number}-ratings"
+            run.mkdir()
+            (run / "personalise.html").write_text(f"<h1>{words}</h1>", encoding="utf-8")
+        app = create_app(workspace, KeywordPredictor(), ServingSettings())
+        with TestClient(app) as client:
+            page = client.get("/console/users", headers={"accept-language": "en"})
+            assert "What each user gets" in page.text
+            assert "/console/users.html?lang=en" in page.text
+            report = client.get("/console/users.html")
+    assert report.text == "<h1>second</h1>"
+    assert "sandbox allow-scripts" in report.headers["content-security-policy"]
+
+
+def test_where_nobody_has_anything_of_their_own_the_page_says_how(visit: Visit) -> None:
+    page = visit(KeywordPredictor()).get("/console/users", headers={"accept-language": "zh"})
+    assert "还没有用户拥有自己的助手" in page.text
+    assert "tailorbird personalise ROWS" in page.text
+
+
+def test_strangers_see_no_users(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        run = tmp_path / "runs" / "20260101-ratings"
+        run.mkdir()
+        (run / "personalise.html").write_text("ada", encoding="utf-8")
+        app = create_app(workspace, KeywordPredictor(), ServingSettings(api_key="k3y"))
+        with TestClient(app) as client:
+            assert client.get("/console/users.html").status_code == 404

@@ -16,6 +16,7 @@ from tailorbird.cli import (
     doctor,
     fit,
     folds,
+    personalise,
     predict,
     search,
     serve,
@@ -64,11 +65,13 @@ app.command("up", rich_help_panel=_MAIN)(up.up)
 app.command("predict", rich_help_panel=_MAIN)(predict.predict)
 app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
+app.command("personalise", rich_help_panel=_TASKS)(personalise.personalise)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
 app.command("search", rich_help_panel=_BETTER)(search.search)
 app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
+app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)

@@ -124,6 +124,7 @@ def _header(words: dict[str, str], language: Language, here: str) -> None:
             for key, target in (
                 ("try", "/console/"),
                 ("report", "/console/report"),
+                ("users", "/console/users"),
                 ("api", "/docs"),
             ):
                 link = text(words[key], "tb-link", tag="a").props(f'href="{target}"')

@@ -15,23 +15,16 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from nicegui import app as nicegui_app
 from nicegui import ui
 from nicegui.storage import Storage
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from tailorbird.console.ask import AskPage
-from tailorbird.console.frame import (
-    LEAF,
-    Console,
-    colours_of_visitor,
-    empty_state,
-    frame,
-    language_of_visitor,
-    text,
-)
+from tailorbird.console.frame import LEAF, Console, empty_state, frame
+from tailorbird.console.pages import page_response, show_page
+from tailorbird.console.users import add_users_page
 from tailorbird.serving import Service
 
 PATH = "/console"
@@ -43,13 +36,6 @@ CONSOLE_POLICY = (
 )
 """Vue compiles templates in the browser, so the console cannot do without inline scripts; but
 nothing may come from, or go to, another host."""
-REPORT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
-    "font-src data:; frame-ancestors 'self'; sandbox allow-scripts allow-popups"
-)
-"""A report is a self-contained page of its own: it can reach neither the net nor the console."""
-
-
 @runtime_checkable
 class HasFolder(Protocol):
     """A predictor that lives in a folder, as a Bundle does, may have a report there."""
@@ -57,17 +43,23 @@ class HasFolder(Protocol):
     path: Path
 
 
-def mount_console(app: FastAPI, service: Service, *, folder: Path | None) -> None:
-    """Mount the console at ``/console``; *folder* keeps its secret and each visitor's choices."""
+def mount_console(
+    app: FastAPI, service: Service, *, folder: Path | None, runs: Path | None = None
+) -> None:
+    """Mount the console at ``/console``; *folder* keeps its secret and each visitor's choices.
+
+    *runs* holds the runs, of which the latest that was personalised is shown.
+    """
     folder = folder or Path(tempfile.mkdtemp(prefix="tailorbird-console-"))
     console = Console(service, secret_in(folder))
     Storage.path = folder
     # Left by an earlier app of this process, which NiceGUI does not expect.
     nicegui_app.user_middleware.clear()
     nicegui_app.middleware_stack = None
-    for path in ("/", "/report", "/report.html"):
+    for path in ("/", "/report", "/report.html", "/users", "/users.html"):
         nicegui_app.remove_route(path)
     _add_pages(console)
+    add_users_page(console, runs)
     # At its start NiceGUI looks at every object in memory; touching this one of torch's warns.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op`", FutureWarning)
     ui.run_with(
@@ -131,37 +123,8 @@ def _add_pages(console: Console) -> None:
             if report_of(service) is None:
                 empty_state(words["no_report_title"], words["no_report_text"])
                 return
-            address = f"{PATH}/report.html?lang={language_of_visitor(request)}"
-            with ui.element("div").classes("tb-report-head"):
-                text(words["report_heading"], tag="h1")
-                text(words["open_report"], "tb-link", tag="a").props(
-                    f'href="{address}" target="_blank" rel="noopener"'
-                )
-            ui.element("iframe").classes("tb-report").props(
-                f'src="{address}" title="{words["report_heading"]}"'
-            )
+            show_page(request, words, "report")
 
     @nicegui_app.get("/report.html")
     async def report_page() -> Response:
-        path = report_of(service)
-        if not console.is_open or path is None:
-            raise HTTPException(404)
-        return HTMLResponse(
-            _in_colours(path.read_text(encoding="utf-8"), colours_of_visitor()),
-            headers={"Content-Security-Policy": REPORT_POLICY, "Cache-Control": "no-cache"},
-        )
-
-
-def _in_colours(page: str, is_dark: bool | None) -> str:
-    """The page as a system of these colours would show it; None leaves that to the system.
-
-    >>> _in_colours("@media (prefers-color-scheme: dark) { … }", True)
-    '@media all { … }'
-    """
-    if is_dark is None:
-        return page
-    answer = "all" if is_dark else "not all"
-    return page.replace("(prefers-color-scheme: dark)", answer).replace(
-        'name="color-scheme" content="light dark"',
-        f'name="color-scheme" content="{"dark" if is_dark else "light"}"',
-    )
+        return page_response(console, report_of(service))

@@ -1,7 +1,7 @@
 """What is kept for a user: the adapter that won, and own rows beside it where they are of use.
 
-Kept is an `AdapterWeights` of the method ``head``, whose ``head`` is the shared one with this user's
-change, or of the method of an adapter job. Own rows are further tensors of it (`OwnRows.beside`):
+Kept is an `AdapterWeights` of the method ``head``, whose ``head`` is the shared one with this
+user's change, or of the method of an adapter job. Own rows are further tensors of it (`OwnRows.beside`):
 whoever serves takes them off with `without_rows`, computes the answer as of any adapter, and blends
 it with `OwnRows.numbers` or `OwnRows.probs`.
 """
