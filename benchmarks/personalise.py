@@ -180,12 +180,14 @@ def main() -> None:
         ],
     )
     started_s = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="tailorbird-") as folder:
-        with Workspace.open(options.keep or folder) as workspace:
-            run = personalising.start(examples, name, workspace, settings)
-            display = Display()
-            done = personalising.go_on(run, workspace, settings, listener=display)
-            display.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="tailorbird-") as folder,
+        Workspace.open(options.keep or folder) as workspace,
+    ):
+        run = personalising.start(examples, name, workspace, settings)
+        display = Display()
+        done = personalising.go_on(run, workspace, settings, listener=display)
+        display.close()
     assert done is not None  # nobody asked it to stop
     result = {"set": name} | figures(done.outcome, baselines(done.view, done.users))
     result["total_s"] = time.perf_counter() - started_s

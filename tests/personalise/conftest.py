@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,3 +70,11 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
         run = personalising.start_from(source, workspace, settings)
         assert personalising.go_on(run, workspace, settings, store=shelf) is not None
         yield workspace, run.name, shelf
+
+
+@pytest.fixture(scope="session")
+def people() -> SimpleNamespace:
+    """What makes users and what they said."""
+    return SimpleNamespace(
+        Shelf=Shelf, ratings=ratings, write_rows=write_rows, small_settings=small_settings
+    )

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,6 @@ from tailorbird.personalise.forgetting import forget, still_there
 from tailorbird.personalise.traces import Eraser, Traces, names_of
 from tailorbird.personalise.tuned import job_name
 from tailorbird.store import ServedRow, Workspace, record_served
-from tests.personalise.conftest import Shelf
 
 USER = "ada-lovelace-1815"
 MARKER = "my quilted raccoon ate the parcel"
@@ -50,7 +50,7 @@ def report_with(mistake: str) -> dict[str, object]:
 
 
 @pytest.fixture
-def lived_in(tmp_path: Path) -> Iterator[tuple[Workspace, Shelf]]:
+def lived_in(people: Any, tmp_path: Path) -> Iterator[tuple[Workspace, Any]]:
     """A workspace in which the user has left something everywhere."""
     with Workspace.open(tmp_path / "space") as workspace:
         run = workspace.new_run("logs.jsonl")
@@ -84,7 +84,7 @@ def lived_in(tmp_path: Path) -> Iterator[tuple[Workspace, Shelf]]:
             for user, text in ((USER, MARKER), ("bo", "hello there"))
         ]
         record_served(workspace, served)
-        shelf = Shelf()
+        shelf = people.Shelf()
         shelf.kept = dict.fromkeys((USER, "bo"))  # type: ignore[arg-type]
         yield workspace, shelf
 
@@ -97,7 +97,7 @@ def files_with(folder: Path, text: str) -> list[str]:
     ]
 
 
-def test_no_byte_of_a_forgotten_user_is_left(lived_in: tuple[Workspace, Shelf]) -> None:
+def test_no_byte_of_a_forgotten_user_is_left(lived_in: tuple[Workspace, Any]) -> None:
     workspace, shelf = lived_in
     assert len(files_with(workspace.path, MARKER)) >= 6  # it is all there before
     assert len(files_with(workspace.path, USER)) >= 5
@@ -111,7 +111,7 @@ def test_no_byte_of_a_forgotten_user_is_left(lived_in: tuple[Workspace, Shelf]) 
     assert list(shelf.kept) == ["bo"]
 
 
-def test_others_keep_what_is_theirs(lived_in: tuple[Workspace, Shelf]) -> None:
+def test_others_keep_what_is_theirs(lived_in: tuple[Workspace, Any]) -> None:
     workspace, shelf = lived_in
     forget(workspace, USER, store=shelf)
     run = workspace.run()
@@ -120,10 +120,10 @@ def test_others_keep_what_is_theirs(lived_in: tuple[Workspace, Shelf]) -> None:
         assert [(one["user"], one["text"]) for one in kept] == [("bo", "where is it")]
     assert "bo" in (run.path / "rejects.jsonl").read_text("utf-8")
     assert len(list((run.path / "jobs").glob(f"{job_name('bo')}*"))) == 2
-    assert "hello there".encode() in (workspace.path / "tailorbird.db").read_bytes()
+    assert b"hello there" in (workspace.path / "tailorbird.db").read_bytes()
 
 
-def test_reports_keep_their_figures_without_the_words(lived_in: tuple[Workspace, Shelf]) -> None:
+def test_reports_keep_their_figures_without_the_words(lived_in: tuple[Workspace, Any]) -> None:
     workspace, shelf = lived_in
     forget(workspace, USER, store=shelf)
     report = workspace.run().read_json("report.json")
@@ -134,21 +134,21 @@ def test_reports_keep_their_figures_without_the_words(lived_in: tuple[Workspace,
 
 
 def test_cached_states_go_because_nobody_can_tell_whose_they_are(
-    lived_in: tuple[Workspace, Shelf],
+    lived_in: tuple[Workspace, Any],
 ) -> None:
     workspace, shelf = lived_in
     forget(workspace, USER, store=shelf)
     assert not (workspace.cache_path / "trunk").exists()
 
 
-def test_forgetting_twice_finds_nothing_more(lived_in: tuple[Workspace, Shelf]) -> None:
+def test_forgetting_twice_finds_nothing_more(lived_in: tuple[Workspace, Any]) -> None:
     workspace, shelf = lived_in
     forget(workspace, USER, store=shelf)
     again = forget(workspace, USER, store=shelf)
     assert (again.n_rows, again.n_served, again.n_files, again.n_rewritten) == (0, 0, 0, 0)
 
 
-def test_what_cannot_be_removed_is_named(lived_in: tuple[Workspace, Shelf]) -> None:
+def test_what_cannot_be_removed_is_named(lived_in: tuple[Workspace, Any]) -> None:
     workspace, shelf = lived_in
     stray = workspace.path / "notes.txt"
     stray.write_text(f"call back: {MARKER}", encoding="utf-8")
@@ -156,7 +156,7 @@ def test_what_cannot_be_removed_is_named(lived_in: tuple[Workspace, Shelf]) -> N
 
 
 def test_a_bundle_that_quotes_the_user_is_replaced_and_stays_live(
-    lived_in: tuple[Workspace, Shelf], tmp_path: Path
+    lived_in: tuple[Workspace, Any], tmp_path: Path
 ) -> None:
     workspace, shelf = lived_in
     model = tmp_path / "model"
@@ -181,7 +181,8 @@ def test_a_bundle_that_quotes_the_user_is_replaced_and_stays_live(
     found = forget(workspace, USER, store=shelf)
     new = found.bundles[bundle.id]
     live = registry.live_bundle(workspace)
-    assert live is not None and live.id == new != bundle.id
+    assert live is not None
+    assert live.id == new != bundle.id
     assert load_bundle(workspace.bundles_path / new).report["mistakes"][0]["text"] == "[forgotten]"
     assert files_with(workspace.path, MARKER) == []
     assert not (workspace.bundles_path / bundle.id).exists()
@@ -215,11 +216,13 @@ def test_words_in_json_and_html_are_found_too(tmp_path: Path) -> None:
     assert [path.name for path in still_there(tmp_path, USER, [text])] == ["a.json", "b.html"]
 
 
-def test_a_whole_run_forgets_a_user(rated: tuple[Workspace, str, Shelf], tmp_path: Path) -> None:
+def test_a_whole_run_forgets_a_user(
+    people: Any, rated: tuple[Workspace, str, Any], tmp_path: Path
+) -> None:
     workspace, name, shelf = rated
     user = "person-0003"  # of eleven characters, so that only this test looks for it everywhere
     shutil.copytree(workspace.path, tmp_path / "copy")
-    kept = Shelf()
+    kept = people.Shelf()
     kept.kept = dict(shelf.kept)
     with Workspace.open(tmp_path / "copy") as copy:
         own = [
@@ -235,7 +238,7 @@ def test_a_whole_run_forgets_a_user(rated: tuple[Workspace, str, Shelf], tmp_pat
         assert len(copy.run(name).read_json("personalise.json")["users"]) == 15
 
 
-def test_adapters_of_the_store_are_files_of_numbers(rated: tuple[Workspace, str, Shelf]) -> None:
+def test_adapters_of_the_store_are_files_of_numbers(rated: tuple[Workspace, str, Any]) -> None:
     _, _, shelf = rated
     assert all(isinstance(weights, AdapterWeights) for weights in shelf.kept.values())
     assert not any("user" in weights.facts for weights in shelf.kept.values())

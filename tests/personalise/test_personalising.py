@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +19,8 @@ from tailorbird.personalise.candidates import HeadAdapters
 from tailorbird.personalising import go_on, start_from
 from tailorbird.runs import load_examples
 from tailorbird.store import Workspace
-from tests.personalise.conftest import Shelf, ratings, small_settings, write_rows
 
-Rated = tuple[Workspace, str, Shelf]
+Rated = tuple[Workspace, str, Any]
 
 
 def report_of(rated: Rated) -> dict[str, object]:
@@ -49,8 +49,11 @@ def test_the_page_says_it_in_both_languages_and_loads_nothing(rated: Rated) -> N
     workspace, name, _ = rated
     page = (workspace.run(name).path / "personalise.html").read_text(encoding="utf-8")
     assert "person-0003" in page
-    assert "Each user what wins" in page and "每人取其最优" in page
-    assert "default-src 'none'" in page and "http://" not in page and "https://" not in page
+    assert "Each user what wins" in page
+    assert "每人取其最优" in page
+    assert "default-src 'none'" in page
+    assert "http://" not in page
+    assert "https://" not in page
 
 
 def test_what_is_kept_answers_as_the_candidate_did(rated: Rated) -> None:
@@ -73,12 +76,12 @@ def test_what_is_kept_answers_as_the_candidate_did(rated: Rated) -> None:
         assert plain.settings.name == "head"
 
 
-def test_a_kept_head_gives_the_very_numbers_that_were_proven(rated: Rated) -> None:
+def test_a_kept_head_gives_the_very_numbers_that_were_proven(people: Any, rated: Rated) -> None:
     workspace, name, _ = rated
     run = workspace.run(name)
     model = load_model(run.path / "model")
     examples = [row for rows in load_examples(run).values() for row in rows]
-    settings = small_settings(run.path)
+    settings = people.small_settings(run.path)
     seen = view.view_rows(model, examples)
     users = divide_by_user(examples, settings.personalise)
     candidates = proving.make_candidates(seen, users)
@@ -105,23 +108,27 @@ def test_kept_rows_survive_a_file(rated: Rated, tmp_path: Path) -> None:
     assert again.trunk == weights.trunk != ""
 
 
-def test_a_second_look_at_the_test_rows_is_refused(rated: Rated, tmp_path: Path) -> None:
+def test_a_second_look_at_the_test_rows_is_refused(
+    people: Any, rated: Rated, tmp_path: Path
+) -> None:
     workspace, name, _ = rated
     with pytest.raises(DataError, match="already opened"):
-        go_on(workspace.run(name), workspace, small_settings(tmp_path))
+        go_on(workspace.run(name), workspace, people.small_settings(tmp_path))
 
 
-def test_rows_without_users_are_refused(tmp_path: Path) -> None:
+def test_rows_without_users_are_refused(people: Any, tmp_path: Path) -> None:
     rows = [{"text": "a", "rating": 1.0}, {"text": "b", "rating": 2.0}]
-    source = write_rows(tmp_path / "rows.jsonl", rows)
-    with Workspace.open(tmp_path / "space") as workspace:
-        with pytest.raises(DataError, match="says whose it is.*--user"):
-            start_from(source, workspace, small_settings(tmp_path))
+    source = people.write_rows(tmp_path / "rows.jsonl", rows)
+    with (
+        Workspace.open(tmp_path / "space") as workspace,
+        pytest.raises(DataError, match=r"says whose it is.*--user"),
+    ):
+        start_from(source, workspace, people.small_settings(tmp_path))
 
 
-def test_a_task_that_cannot_be_personal_is_refused(tmp_path: Path) -> None:
+def test_a_task_that_cannot_be_personal_is_refused(people: Any, tmp_path: Path) -> None:
     with Workspace.open(tmp_path / "space") as workspace:
-        settings = small_settings(tmp_path, "ranking")
+        settings = people.small_settings(tmp_path, "ranking")
         with pytest.raises(ConfigError, match="ranking cannot be made personal"):
             start_from("rows.jsonl", workspace, settings)
 
@@ -134,12 +141,11 @@ def test_the_rows_of_a_run_are_divided_along_each_users_time(rated: Rated) -> No
     assert by_time == ["train"] * 8 + ["validation"] * 4 + ["test"] * 3
 
 
-def test_adapter_jobs_may_take_the_place_of_heads(tmp_path: Path) -> None:
-    rows = [row for row in ratings(4, 12)]
-    source = write_rows(tmp_path / "rows.jsonl", rows)
-    shelf = Shelf()
+def test_adapter_jobs_may_take_the_place_of_heads(people: Any, tmp_path: Path) -> None:
+    source = people.write_rows(tmp_path / "rows.jsonl", people.ratings(4, 12))
+    shelf = people.Shelf()
     with Workspace.open(tmp_path / "space") as workspace:
-        settings = small_settings(
+        settings = people.small_settings(
             tmp_path,
             "regression",
             "personalise.adapter=lora",
@@ -147,7 +153,7 @@ def test_adapter_jobs_may_take_the_place_of_heads(tmp_path: Path) -> None:
             "method.rank=2",
             "tuning.learning_rate=0.01",
         )
-        settings_of_base = small_settings(tmp_path, "regression", "personalise.adapter=lora")
+        settings_of_base = people.small_settings(tmp_path, "regression", "personalise.adapter=lora")
         run = start_from(source, workspace, settings_of_base)
         done = go_on(run, workspace, settings, store=shelf)
     assert done is not None

@@ -36,6 +36,8 @@ CONSOLE_POLICY = (
 )
 """Vue compiles templates in the browser, so the console cannot do without inline scripts; but
 nothing may come from, or go to, another host."""
+
+
 @runtime_checkable
 class HasFolder(Protocol):
     """A predictor that lives in a folder, as a Bundle does, may have a report there."""

@@ -1,9 +1,9 @@
 """What is kept for a user: the adapter that won, and own rows beside it where they are of use.
 
 Kept is an `AdapterWeights` of the method ``head``, whose ``head`` is the shared one with this
-user's change, or of the method of an adapter job. Own rows are further tensors of it (`OwnRows.beside`):
-whoever serves takes them off with `without_rows`, computes the answer as of any adapter, and blends
-it with `OwnRows.numbers` or `OwnRows.probs`.
+user's change, or of the method of an adapter job. Own rows are further tensors of it
+(`OwnRows.beside`): whoever serves takes them off with `without_rows`, computes the answer as of any
+adapter, and blends it with `OwnRows.numbers` or `OwnRows.probs`.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class Shared:
             weight = torch.cat([weight, weight.new_zeros(n_extra, weight.shape[1])])
             bias = torch.cat([bias, level.expand(n_extra)])
         if change is not None:
-            unit = self.model.head.scale * (head["spread"].double() if view.is_numbers else 1.0)
-            weight = weight + change[0] / unit
-            bias = bias + change[1] / (head["spread"].double() if view.is_numbers else 1.0)
+            spread = head["spread"].double() if view.is_numbers else torch.ones(()).double()
+            weight = weight + change[0] / (self.model.head.scale * spread)
+            bias = bias + change[1] / spread
         head["linear.weight"], head["linear.bias"] = weight.float(), bias.float()
         labels = view.labels if change is not None else view.labels[: view.n_known]
         return AdapterWeights(
@@ -79,7 +79,7 @@ class Shared:
 def weights_of(
     shared: Shared, candidates: Candidates, rows: UserRows, outcome: UserOutcome
 ) -> AdapterWeights | None:
-    """What the user of *outcome* is served with, fitted to all of *rows*; None: nothing of their own.
+    """What the user of *outcome* is served with, fitted to all of *rows*; None: nothing.
 
     The newest rows are part of it: what was to be proven is proven, and serving wants all there is.
     """
@@ -129,7 +129,7 @@ def give(
     users: list[UserRows],
     outcome: Outcome,
 ) -> int:
-    """Keep for every user what they won; who won nothing loses what they had. How many have some."""
+    """Keep for every user what they won; who won nothing loses what they had; how many won."""
     n_given = 0
     for rows, one in zip(users, outcome.users, strict=True):
         weights = weights_of(shared, candidates, rows, one)

@@ -128,7 +128,8 @@ def _logistic(kernel: Tensor, base: Tensor, truth: Tensor, weight: Tensor) -> Te
     """(N, C) dual weights of logistic regression; at the optimum ``α = w ([y = c] - p)``.
 
     The step is along ``α - w ([y = c] - p)``, the gradient in the norm of the kernel. There the
-    curvature is between 1 and ``1 + λ / 2``, λ the largest eigenvalue of ``√w K √w`` (Böhning 1992).
+    curvature is between 1 and ``1 + λ / 2``, λ the largest eigenvalue of ``√w K √w`` (Böhning
+    1992, "Multinomial logistic regression algorithm").
     """
     wanted = torch.zeros_like(base).scatter(1, truth[:, None], 1.0)
     root = weight.sqrt()

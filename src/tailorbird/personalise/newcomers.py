@@ -41,8 +41,8 @@ class KnownHeads:
         """(C, D) and (C,), the change for somebody of whom only *rows* are known, maybe none.
 
         Of the *n_similar* users who explain the rows best and of the shared head, which counts as
-        much as all users together: without rows the change is half of what users have on average,
-        and with *n_similar* 0 there is none. *noise* is the spread of a number around its truth.
+        much as all of them together. Without rows, or with *n_similar* 0, there is no change: nobody
+        is known to be like somebody who has said nothing. *noise* is the spread of a number around its truth.
         """
         n_heads, n_outputs, width = self.weights.shape
         if not n_similar or not n_heads or not rows:

@@ -24,7 +24,7 @@ from tailorbird.tuning.jobs import Job, JobResult, run_jobs
 class JobAdapters:
     """What adapter jobs gave to each user; the shared assistant's answers where one failed.
 
-    A job trains on a user's earlier rows and is stopped by the later ones, so it is one and the same
+    A job trains on a user's earlier rows and is stopped by the later ones, so it is the same one
     for validation, test and serving.
     """
 

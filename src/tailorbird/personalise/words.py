@@ -52,8 +52,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "everyone": ("for everybody", "全体使用"),
     "worse": ("Who is worse off", "谁变差了"),
     "worse_text": (
-        "Users whose latest rows say, by more than the interval, that the shared assistant would have "
-        "been better: {share} of those with test rows.",
+        "Users whose latest rows say, by more than the interval, that the shared assistant would "
+        "have been better: {share} of those with test rows.",
         "最新记录表明（差距超出区间）共享助手本会更好的用户：占有测试记录用户的 {share}。",
     ),
     "nobody_worse": ("Nobody, by more than chance explains.", "没有人变差到超出偶然的程度。"),
@@ -79,25 +79,29 @@ WORDS: dict[str, tuple[str, str]] = {
     "why_unsure": (
         "{candidate} gained {gain} on {n} rows, {believed} when drawn toward all users; that is "
         "{sure} sure, {confidence} is asked for.",
-        "{candidate}在 {n} 条记录上增益 {gain}，向全体收缩后为 {believed}；把握 {sure}，要求 {confidence}。",
+        "{candidate}在 {n} 条记录上增益 {gain}，向全体收缩后为 {believed}；"
+        "把握 {sure}，要求 {confidence}。",
     ),
     "why_harms": (
-        "Nothing is believed to help: {candidate} does best with {believed}, from {gain} on {n} rows.",
+        "Nothing is believed to help: {candidate} does best with {believed}, from {gain} on {n} "
+        "rows.",
         "没有方案被认为有帮助：最好的是{candidate}，{n} 条记录上 {gain}，收缩后 {believed}。",
     ),
     "why_won": (
-        "Gained {gain} on {n} validation rows, {believed} when drawn toward all users; {sure} sure.",
+        "Gained {gain} on {n} validation rows, {believed} drawn toward all users; {sure} sure.",
         "在 {n} 条验证记录上增益 {gain}，向全体收缩后 {believed}；把握 {sure}。",
     ),
     "why_changed": (
         "It gained {gain} on {n} earlier rows and lost {test} on the {n_test} latest: what this "
         "user wants has changed, or was not to be seen in so few rows.",
-        "在较早的 {n} 条上增益 {gain}，在最新 {n_test} 条上为 {test}：用户的偏好变了，或记录太少看不出来。",
+        "在较早的 {n} 条上增益 {gain}，在最新 {n_test} 条上为 {test}："
+        "用户的偏好变了，或记录太少看不出来。",
     ),
     "why_leaned": (
-        "Its own {n} validation rows said {gain}; it was chosen because others gain, {believed} when "
-        "drawn toward them. The {n_test} test rows say {test}.",
-        "自己的 {n} 条验证记录为 {gain}；因他人受益而被选中，收缩后 {believed}。{n_test} 条测试记录为 {test}。",
+        "Its own {n} validation rows said {gain}; it was chosen because others gain, {believed} "
+        "when drawn toward them. The {n_test} test rows say {test}.",
+        "自己的 {n} 条验证记录为 {gain}；因他人受益而被选中，收缩后 {believed}。"
+        "{n_test} 条测试记录为 {test}。",
     ),
     "forgotten": ("forgotten", "已遗忘"),
 }
