@@ -8,6 +8,7 @@ import pytest
 from tailorbird.personalise.gate import (
     Gains,
     choose,
+    choose_confidence,
     gain_intervals,
     gains_of,
     shrink,
@@ -110,3 +111,29 @@ def test_the_total_counts_users_not_rows_when_it_says_how_sure_it_is() -> None:
     total = total_interval([np.full(500, shift) for shift in shifts])
     by_user = 1.96 * shifts.std() / np.sqrt(20)
     assert total.high - total.low == pytest.approx(2 * by_user, rel=0.2)
+
+
+def test_where_nobody_gains_the_gate_is_at_its_strictest() -> None:
+    rows = {"adapter": noisy_users(100, 5, seed=2)}
+    shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
+    assert choose_confidence(rows, shrunk) == 0.95
+
+
+def test_where_most_gain_a_little_the_gate_does_not_ask_for_certainty() -> None:
+    rng = np.random.default_rng(0)
+    rows = {"adapter": [0.3 + 0.3 * rng.normal() + rng.normal(size=2) for _ in range(400)]}
+    shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
+    level = choose_confidence(rows, shrunk)
+    assert level < 0.95
+    gains = gains_of(rows["adapter"])
+    lax, strict = (
+        choose(shrunk, gains.n_rows, confidence=one, none="none").count("adapter")
+        for one in (level, 0.95)
+    )
+    assert lax > strict
+
+
+def test_a_row_does_not_choose_its_own_answer() -> None:
+    rows = {"adapter": [np.array([gain]) for gain in np.tile([3.0, -3.0], 100)]}
+    shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
+    assert choose_confidence(rows, shrunk) == 0.95  # in sight of itself each row would seem sure

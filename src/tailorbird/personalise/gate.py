@@ -31,6 +31,10 @@ Floats = NDArray[np.float64]
 
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """How sure a gate may want to be, from lax to strict."""
+NOISE = 2.0
+"""Standard errors that what a gate gains must be above nothing; else it is the strictest."""
+DOUBT = 0.5
+"""Standard errors by which a lax gate must be better than a strict one."""
 PRIOR_ROWS = 4.0
 """A user's variance counts as if so many rows of average variance stood beside their own."""
 
@@ -185,9 +189,11 @@ def choose_confidence(
 
     Each row is left out in turn and the gate asked, by what is left of its user, what that row is
     to be answered with; the gain of the row then counts. That rewards no luck: a row takes no part
-    in choosing its own answer. The best level by this is left for a stricter one where that is
-    worse by less than twice the standard error of the difference, users being the draws (the rule
-    of one standard error, stricter: Hastie et al., Elements of Statistical Learning, section 7.10).
+    in choosing its own answer. Users count alike, however many rows they have. Where the best level
+    gains nothing beyond twice its standard error over users, nobody is known to gain, and the
+    strictest is taken. Else it is the best, or a stricter one that is worse by less than half the
+    standard error of the difference (as the rule of one standard error: Hastie et al., Elements of
+    Statistical Learning, section 7.10).
 
     Args:
         rows: gains of each row of each user, by candidate; the users are the same for all.
@@ -209,15 +215,18 @@ def choose_confidence(
     left = [_left_out(rows[name], shrunk[name].population) for name in names]
     mean = np.stack([one.mean for one in left])
     sure = np.stack([one.sure for one in left])
-    by_user = np.zeros((len(levels), len(sizes)))
+    by_user = np.zeros((len(levels), len(sizes)))  # mean gain of each user's rows
     for k, level in enumerate(levels):
         believed = np.where((sure >= level) & (mean > 0), mean, -np.inf)  # (K, N)
         best = believed.argmax(0)
         got = np.where(np.isfinite(believed.max(0)), np.take_along_axis(gain, best[None], 0)[0], 0)
-        np.add.at(by_user[k], users, got)
-    lead = by_user[by_user.sum(1).argmax()] - by_user  # (levels, U)
-    error = np.sqrt(lead.shape[1]) * lead.std(1)
-    return levels[int(np.flatnonzero(lead.sum(1) <= 2 * error)[-1])]
+        np.add.at(by_user[k], users, got / np.repeat(sizes, sizes))
+    best_of_all = by_user[by_user.sum(1).argmax()]  # (U,)
+    if best_of_all.sum() <= NOISE * np.sqrt(len(sizes)) * best_of_all.std():
+        return levels[-1]
+    lead = best_of_all - by_user  # (levels, U)
+    error = np.sqrt(len(sizes)) * lead.std(1)
+    return levels[int(np.flatnonzero(lead.sum(1) <= DOUBT * error)[-1])]
 
 
 def _left_out(rows: Sequence[Floats], population: Population) -> Shrunk:
