@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tailorbird.personalise.heads import Heads
+from tailorbird.personalise.heads import HeadPrior, Heads
 from tailorbird.personalise.splitting import UserRows
 from tailorbird.personalise.view import View
 
@@ -30,9 +30,9 @@ class KnownHeads:
     biases: Tensor  # (U, C)
 
     @classmethod
-    def of(cls, heads: Heads, users: Sequence[UserRows], prior: object) -> KnownHeads:
+    def of(cls, heads: Heads, users: Sequence[UserRows], prior: HeadPrior) -> KnownHeads:
         """Those of *users*, fitted to what came before their test rows."""
-        found = [heads.deltas(heads.fit(user.known, prior)) for user in users]  # type: ignore[arg-type]
+        found = [heads.deltas(heads.fit(user.known, prior)) for user in users]
         return cls(torch.stack([w for w, _ in found]), torch.stack([b for _, b in found]))
 
     def mixture(
@@ -41,8 +41,9 @@ class KnownHeads:
         """(C, D) and (C,), the change for somebody of whom only *rows* are known, maybe none.
 
         Of the *n_similar* users who explain the rows best and of the shared head, which counts as
-        much as all of them together. Without rows, or with *n_similar* 0, there is no change: nobody
-        is known to be like somebody who has said nothing. *noise* is the spread of a number around its truth.
+        much as all of them together. Without rows, or with *n_similar* 0, there is no change:
+        nobody is known to be like somebody who has said nothing. *noise* is the spread of a number
+        around its truth.
         """
         n_heads, n_outputs, width = self.weights.shape
         if not n_similar or not n_heads or not rows:
