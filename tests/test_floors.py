@@ -52,6 +52,7 @@ MAX_SETTINGS_FIELDS = 12
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
+    ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
     ("folding", "evaluation.doubts"),  # what one verb finds; the same

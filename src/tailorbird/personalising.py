@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tailorbird import api, data, plugins
+from tailorbird.bundle import AdapterStore
 from tailorbird.config import Settings
 from tailorbird.errors import ConfigError
 from tailorbird.evaluation import open_test_once
@@ -210,16 +211,9 @@ def _personalise(
     return Personalised(outcome, users, candidates, shared)
 
 
-def store_of(workspace: Workspace) -> giving.Keeps | None:
-    """The workspace's store of adapters; None where this version has none."""
-    return None
-
-
-def forget_user(
-    workspace: Workspace, user: str, *, say: api.Say = lambda _: None
-) -> forgetting.Forgotten:
-    """Remove *user* from the workspace and from its store of adapters."""
-    return forgetting.forget(workspace, user, store=store_of(workspace), say=say)
+def store_of(workspace: Workspace, run: Run) -> AdapterStore:
+    """Where what the users of *run* won is kept: the store over the run's model; close it."""
+    return AdapterStore(workspace.adapters_path / run.name)
 
 
 def as_json(found: forgetting.Forgotten) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tailorbird.bundle import BundleContents, load_bundle, registry, write_bundle
+from tailorbird.bundle import AdapterStore, BundleContents, load_bundle, registry, write_bundle
 from tailorbird.evaluation import write_report
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.personalise.forgetting import forget, still_there
@@ -242,3 +242,18 @@ def test_adapters_of_the_store_are_files_of_numbers(rated: tuple[Workspace, str,
     _, _, shelf = rated
     assert all(isinstance(weights, AdapterWeights) for weights in shelf.kept.values())
     assert not any("user" in weights.facts for weights in shelf.kept.values())
+
+
+def test_adapters_leave_every_store_of_the_workspace(
+    lived_in: tuple[Workspace, Any], rated: tuple[Workspace, str, Any]
+) -> None:
+    workspace, shelf = lived_in
+    weights = next(iter(rated[2].kept.values()))
+    with AdapterStore(workspace.adapters_path / "some-run") as store:
+        store.add(USER, weights)
+        store.add("bo", weights)
+    assert files_with(workspace.adapters_path, USER) != []
+    forget(workspace, USER, store=shelf)
+    assert files_with(workspace.path, USER) == []
+    with AdapterStore(workspace.adapters_path / "some-run") as store:
+        assert store.users() == ["bo"]

@@ -65,6 +65,7 @@ app.command("up", rich_help_panel=_MAIN)(up.up)
 app.command("predict", rich_help_panel=_MAIN)(predict.predict)
 app.command("fit", rich_help_panel=_TASKS)(fit.fit)
 app.command("apply", rich_help_panel=_TASKS)(fit.apply)
+app.command("personalise", rich_help_panel=_TASKS)(personalise.personalise)
 for verb in stages.VERBS:
     app.command(verb.__name__, rich_help_panel=_STAGES)(verb)
 app.command("personalise", rich_help_panel=_BETTER)(personalise.personalise)

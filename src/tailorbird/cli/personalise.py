@@ -71,10 +71,13 @@ def personalise(
         if not runs.done(current, "split"):
             display.stage("rows")
             personalising.start_from(rows, space, settings, run=current, say=display.say)
-        with closing(Audience(display)) as audience:
+        with (
+            closing(Audience(display)) as audience,
+            personalising.store_of(space, current) as store,
+        ):
             audience.track(track, current)
             done = personalising.go_on(
-                current, space, settings, listener=audience, stop=stop, again=again
+                current, space, settings, listener=audience, store=store, stop=stop, again=again
             )
         if done is None:
             resumed = options.command("personalise --resume", rows, workspace=workspace)
@@ -112,12 +115,13 @@ def forget(
     Example: tailorbird forget ada
     """
     from tailorbird import api, personalising
+    from tailorbird.personalise import forgetting
 
     display = Display(quiet=as_json)
     found = []
     with api.open_workspace(workspace) as space:
         for user in users:
-            one = personalising.forget_user(space, user, say=display.say)
+            one = forgetting.forget(space, user, say=display.say)
             found.append({"user": user, **personalising.as_json(one)})
     if as_json:
         print_json({"users": found})

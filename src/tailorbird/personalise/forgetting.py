@@ -21,7 +21,8 @@ from pathlib import Path
 
 from sqlalchemy import delete, select
 
-from tailorbird.bundle import rewrite_bundle
+from tailorbird.bundle import AdapterStore
+from tailorbird.bundle.rewriting import rewrite_bundle
 from tailorbird.evaluation import write_report
 from tailorbird.personalise import report
 from tailorbird.personalise.giving import Keeps
@@ -70,6 +71,7 @@ def forget(
     eraser = Eraser(traces)
     if store is not None:
         store.remove(user)
+    _forget_adapters(workspace, user)
     for run in runs:
         _forget_rows(run, user, traces, found)
         _forget_words(run, user, eraser, found)
@@ -166,6 +168,19 @@ def _forget_in_bundles(workspace: Workspace, eraser: Eraser, found: Forgotten) -
                 if (folder / name).is_file()
             }
         found.bundles[folder.name] = rewrite_bundle(workspace, folder.name, changed).id
+        adapters = workspace.adapters_path / folder.name
+        if adapters.is_dir():  # those over the old bundle are over the new one: the same weights
+            adapters.rename(workspace.adapters_path / found.bundles[folder.name])
+
+
+def _forget_adapters(workspace: Workspace, user: str) -> None:
+    """Take the user out of every store of the workspace, and their bytes off the disk."""
+    if workspace.adapters_path.is_dir():
+        for folder in sorted(workspace.adapters_path.iterdir()):
+            if folder.is_dir():
+                with AdapterStore(folder) as kept:
+                    kept.remove(*names_of(user))
+                    kept.compact()
 
 
 def _remove(path: Path, found: Forgotten) -> None:
