@@ -182,7 +182,7 @@ def measure(rows: Logs, shop: Shop, options: argparse.Namespace) -> dict[str, An
     fixes: tuple[Literal["relabel", "drop"], ...] = ("relabel", "drop")
     for fix in fixes:
         out = shop.space.path / f"{fix}-labels.csv"
-        folding.correct_labels(noisy, out, how=fix)
+        folding.correct_labels(noisy, out, how=fix, sure=options.sure)
         run, changed = shop.divide(fix, shop_rows(noisy), out)
         accuracies[fix] = shop.accuracy(fix, run, changed)
     accuracies["clean"] = shop.accuracy("clean", *shop.divide("clean", rows))
@@ -231,6 +231,9 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts, each left out once")
     parser.add_argument("--seeds", type=int, default=1, help="models of each part")
     parser.add_argument("--check-method", default="head", help="the way of tuning that judges")
+    parser.add_argument(
+        "--sure", type=float, default=0.5, help="of what is relabelled; else dropped"
+    )
     parser.add_argument("--freeze", type=int, default=3, help="layers left as pretrained")
     options = parser.parse_args()
     start_s = time.perf_counter()
