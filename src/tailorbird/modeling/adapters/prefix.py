@@ -70,7 +70,7 @@ def _activations(backbone: Any, n_rows: int) -> list[Tensor]:
 
 PREFIX = Method(
     prefix,
-    5.0,
+    15.0,
     "rows beside the weights must move far to be seen",
     starts_silent=False,
     keeps_backbone=True,

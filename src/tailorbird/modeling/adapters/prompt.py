@@ -74,7 +74,7 @@ class Prompt(nn.Module):
 
 PROMPT = Method(
     prompt,
-    10.0,
+    30.0,
     "a few rows must move the states of all texts",
     starts_silent=False,
     keeps_backbone=True,
