@@ -225,11 +225,9 @@ def test_a_whole_run_forgets_a_user(
     kept = people.Shelf()
     kept.kept = dict(shelf.kept)
     with Workspace.open(tmp_path / "copy") as copy:
-        own = [
-            row["text"]
-            for row in map(json.loads, (copy.runs_path / name / "examples.jsonl").open())
-            if row["user"] == user
-        ]
+        lines_of_run = (copy.runs_path / name / "examples.jsonl").read_text("utf-8").splitlines()
+        rows = [json.loads(line) for line in lines_of_run]
+        own = [row["text"] for row in rows if row["user"] == user]
         assert files_with(copy.path, user) != []
         forget(copy, user, store=kept)
         assert files_with(copy.path, user) == []
