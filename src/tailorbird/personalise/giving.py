@@ -22,6 +22,7 @@ from tailorbird.personalise.candidates import NONE, Candidates, HeadAdapters
 from tailorbird.personalise.heads import HeadFit
 from tailorbird.personalise.proving import Outcome, UserOutcome
 from tailorbird.personalise.splitting import UserRows
+from tailorbird.personalise.tuned import JobAdapters
 from tailorbird.personalise.view import UNSEEN_MASS, View
 
 
@@ -113,6 +114,7 @@ def _adapter(
     if isinstance(adapters, HeadAdapters):
         fit: HeadFit = adapters.heads.fit(known, adapters.prior)
         return shared.adapter(view, adapters.heads.deltas(fit), facts)
+    assert isinstance(adapters, JobAdapters)
     found = adapters.weights(rows)
     return replace(found, facts={**found.facts, **facts})
 

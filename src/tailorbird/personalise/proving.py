@@ -24,6 +24,8 @@ from tailorbird.personalise.view import Floats, View
 from tailorbird.records import Interval
 
 Say = Callable[[str], None]
+__all__ = ["Candidates", "Outcome", "UserOutcome", "make_candidates", "prove"]
+
 COVERAGE = 0.95
 """Of the intervals that are shown, and by which a user is called worse off."""
 
