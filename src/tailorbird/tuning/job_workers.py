@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -68,6 +70,20 @@ class _Over(NamedTuple):
     """
 
 
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Within the block a new process does not run the caller's script again, whatever it is.
+
+    It needs nothing of it, and scripts would have to keep their work behind ``__name__``.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Worker:
     """A process, the line to it, and the job that it has."""
 
@@ -76,7 +92,8 @@ class _Worker:
         self.line, theirs = context.Pipe()
         arguments = (theirs, place, is_heard)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        self.process.start()
+        with _without_main():
+            self.process.start()
         theirs.close()  # so that the line ends when the process does
         self.job: Job | None = None
 
