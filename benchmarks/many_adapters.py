@@ -5,7 +5,7 @@ each: 64 rows. Their adapter is LoRA of rank 8 with a head of eight outputs, tun
 in batches of 16. Accuracy is measured on all rows of the test split that have one of their intents
 (some 40 each), over the same users on both sides.
 
-- *ours*: one call of `tailorbird.tuning.jobs.run_jobs` for all users, with LoRA on the layers above
+- *ours*: one call of `tailorbird.jobs.run_jobs` for all users, with LoRA on the layers above
   the lowest `--freeze`. All is counted: loading, tokenising, the states of the frozen layers,
   starting processes, tuning, writing a file of weights for every user.
 - *PEFT*: a fresh backbone, `get_peft_model` and `Trainer.train` for each of `--peer-users`, one
@@ -40,10 +40,10 @@ from benchmarks.rounds import compare, folder_option, peak_gib, show
 from benchmarks.sets import SETS, Rows
 from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
 from tailorbird.hardware import compute_dtype
+from tailorbird.jobs import Job, run_jobs
 from tailorbird.modeling import adapters, build_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.modeling.heads import HEADS
-from tailorbird.tuning.jobs import Job, run_jobs
 
 RANK, ALPHA = 8, 16.0
 BATCH_SIZE = 16

@@ -32,8 +32,8 @@ from benchmarks.rounds import compare, folder_option, peak_gib, show
 from benchmarks.sets import SETS, load_set
 from tailorbird import api, runs
 from tailorbird.config import MethodSettings, ModelSettings, Settings, TuningSettings
+from tailorbird.jobs import Job, run_jobs
 from tailorbird.records import Example
-from tailorbird.tuning.jobs import Job, run_jobs
 
 N_FOLDS, N_SEEDS, N_FROZEN = 5, 3, 4
 OVER = (

@@ -24,6 +24,7 @@ FLOORS = {
     "runs": 2,
     "modeling": 2,
     "tuning": 3,
+    "jobs": 4,
     "plugins": 4,
     "planning": 5,
     "evaluation": 4,
@@ -59,12 +60,10 @@ PASSAGES = {
     ("folding", "evaluation.gains"),  # two models on the same rows, before there is a report
     ("folding", "evaluation.intervals"),  # scores of folds, which no report has
     ("folding", "data.labelling"),  # the word of a labels file that takes labels away
-    ("folding", "tuning.folds"),  # models that are tuned in place of one
-    ("folding", "tuning.jobs"),
-    ("folding", "tuning.soups"),
-    ("folding", "tuning.wearing"),
     ("search", "evaluation.search_page"),  # and the page of another
-    ("search", "tuning.jobs"),  # trials are jobs
+    ("jobs", "tuning.loop"),  # several runs that share one step
+    ("jobs", "tuning.gradients"),  # and their gradients
+    ("jobs", "data.batching"),  # in parts that fit
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch

@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 from tailorbird.bundle import AdapterStore, Bundle, BundleContents, load_bundle, write_bundle
 from tailorbird.bundle.personal import PersonalBundle, for_users
 from tailorbird.config import MethodSettings, ModelSettings, Settings, override_settings
+from tailorbird.jobs import Job, run_jobs
 from tailorbird.modeling import TextModel, adapters, build_model, load_model, save_model
 from tailorbird.modeling.adapters.mixed import make_ready, mixed_outputs
 from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
 from tailorbird.records import Example
 from tailorbird.store import Workspace
 from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning.jobs import Job, run_jobs
 from tailorbird.weights import resolve_backbone
 
 LABELS = ("hello", "parcel", "refund")

@@ -16,12 +16,12 @@ from tailorbird.config import EvaluationSettings, Settings
 from tailorbird.errors import TuningError
 from tailorbird.evaluation.gains import paired_gain
 from tailorbird.folding.choosing import ensemble_in_words, judge_ensemble, soup_in_words
+from tailorbird.jobs import JobResult
+from tailorbird.jobs.folds import FoldPlan, LeftOut, can_be_judged, left_out
+from tailorbird.jobs.soups import Soup
 from tailorbird.modeling import load_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning.folds import FoldPlan, LeftOut, can_be_judged, left_out
-from tailorbird.tuning.jobs import JobResult
-from tailorbird.tuning.soups import Soup
 
 PLAN = FoldPlan((0, 1, 2, 0, 1, 2, 0), 3, ("a", "b"), n_seeds=2)
 

@@ -12,11 +12,11 @@ import pytest
 
 from tailorbird.config import Settings
 from tailorbird.errors import ConfigError
+from tailorbird.jobs import Job, JobResult
 from tailorbird.records import StepReport
 from tailorbird.search.space import parse_space
 from tailorbird.search.study import PRUNERS, SAMPLERS, Drawing, TrialStudy
 from tailorbird.search.trials import Bench, Launch, OnReport, Trial, run_trials, told
-from tailorbird.tuning.jobs import Job, JobResult
 
 OVER = ["tuning.learning_rate=1e-4..1e-2:log", "method.rank=2..16", "tuning.schedule=linear,cosine"]
 SPACE = parse_space(OVER, Settings())

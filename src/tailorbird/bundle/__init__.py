@@ -8,7 +8,6 @@ tuned for single users, `personal` answers them with it.
 from tailorbird.bundle import personal, registry, templates
 from tailorbird.bundle.adapter_store import AdapterStore
 from tailorbird.bundle.loading import Bundle, load_bundle
-from tailorbird.bundle.rewriting import rewrite_bundle
 from tailorbird.bundle.writing import BundleContents, write_bundle
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "load_bundle",
     "personal",
     "registry",
-    "rewrite_bundle",
     "templates",
     "write_bundle",
 ]

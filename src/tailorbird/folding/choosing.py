@@ -17,12 +17,12 @@ from tailorbird.config import EvaluationSettings
 from tailorbird.errors import TuningError
 from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.folding.members import Members
+from tailorbird.jobs import JobResult
+from tailorbird.jobs.folds import LeftOut, mean_probs
+from tailorbird.jobs.soups import Soup, greedy_soup
+from tailorbird.jobs.wearing import Wearer
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.modeling.trunk_cache import TrunkCache
-from tailorbird.tuning.folds import LeftOut, mean_probs
-from tailorbird.tuning.jobs import JobResult
-from tailorbird.tuning.soups import Soup, greedy_soup
-from tailorbird.tuning.wearing import Wearer
 
 
 @dataclass(frozen=True)

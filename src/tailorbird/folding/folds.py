@@ -14,12 +14,12 @@ from tailorbird.config import Settings
 from tailorbird.evaluation.intervals import bootstrap
 from tailorbird.folding.choosing import Choice, choose
 from tailorbird.folding.members import Folds, Members, Say, prepare
+from tailorbird.jobs import JobResult
+from tailorbird.jobs.folds import LeftOut, left_out
 from tailorbird.metrics.classification import confusion, expected_calibration_error
 from tailorbird.modeling import save_model
 from tailorbird.runs import CHECKPOINT, CURVE, begin
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning.folds import LeftOut, left_out
-from tailorbird.tuning.jobs import JobResult
 
 FILE = "folds.json"
 DEFAULT = Folds()

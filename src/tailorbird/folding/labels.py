@@ -13,8 +13,8 @@ from tailorbird.config import Settings
 from tailorbird.evaluation.doubt_page import write_doubt_page
 from tailorbird.evaluation.doubts import Doubt, calibrated, check_way, find_doubts
 from tailorbird.folding.members import FOLDS, Folds, Members, Say, prepare
+from tailorbird.jobs.folds import Floats, can_be_judged, left_out
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning.folds import Floats, can_be_judged, left_out
 
 LABELS = "labels"
 """The folder of the jobs, where they are not those of `fold`."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from tailorbird import data, planning, tuning
 from tailorbird.config import Settings
 from tailorbird.errors import ConfigError, DataError, StoreError
+from tailorbird.jobs import Job, JobResult, run_jobs
+from tailorbird.jobs.folds import FoldPlan
 from tailorbird.modeling import TextModel
 from tailorbird.records import Example, StepReport
 from tailorbird.runs import done, load_examples
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning.folds import FoldPlan
-from tailorbird.tuning.jobs import Job, JobResult, run_jobs
 from tailorbird.weights import BackboneFolder
 
 Say = Callable[[str], None]

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from tailorbird.config import Settings
+from tailorbird.jobs import Job, JobResult, run_jobs
 from tailorbird.modeling import TextModel
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.personalise.splitting import UserRows
 from tailorbird.personalise.view import UNSEEN_MASS, View
 from tailorbird.records import Example
-from tailorbird.tuning.jobs import Job, JobResult, run_jobs
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tailorbird import planning
 from tailorbird.config import Settings
 from tailorbird.errors import StoreError, TuningError
 from tailorbird.evaluation.search_page import write_search_page
+from tailorbird.jobs import Job, JobResult, run_jobs
 from tailorbird.records import Example
 from tailorbird.runs import change_settings, load_examples
 from tailorbird.search.best import to_toml, write_best
@@ -22,7 +23,6 @@ from tailorbird.search.searching import FOLDER, Search
 from tailorbird.search.space import value_of, with_values
 from tailorbird.search.trials import Bench, Launch, OnReport, Trial, run_trials
 from tailorbird.store import Run, Workspace
-from tailorbird.tuning.jobs import Job, JobResult, run_jobs
 
 Say = Callable[[str], None]
 BEST = "best.toml"

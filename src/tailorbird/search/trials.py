@@ -15,10 +15,10 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from tailorbird.config import Settings
+from tailorbird.jobs import Job, JobResult
 from tailorbird.records import StepReport
 from tailorbird.search.space import Value, with_values
 from tailorbird.search.study import LEARNING, N_STARTUP, RESULT, TrialStudy
-from tailorbird.tuning.jobs import Job, JobResult
 
 MAX_WAVE = 64
 OnReport = Callable[[str, StepReport], bool]

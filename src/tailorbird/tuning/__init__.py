@@ -1,6 +1,6 @@
-"""Tuning: a plan with its reasons, a loop that yields reports, and many jobs over one trunk."""
+"""Tuning: a plan with its reasons, a loop that yields reports, checkpoints to resume from."""
 
-from tailorbird.tuning import checkpoint, jobs, rate_finder, tasks
+from tailorbird.tuning import checkpoint, rate_finder, tasks
 from tailorbird.tuning.loop import tune
 from tailorbird.tuning.plan import TuningPlan, plan_tuning
 from tailorbird.tuning.run import TuningRun
@@ -9,7 +9,6 @@ __all__ = [
     "TuningPlan",
     "TuningRun",
     "checkpoint",
-    "jobs",
     "plan_tuning",
     "rate_finder",
     "tasks",

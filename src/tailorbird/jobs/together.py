@@ -25,9 +25,9 @@ from tailorbird.modeling.adapters.weights import LoraFactors
 from tailorbird.modeling.heads import POOLINGS
 from tailorbird.modeling.packing import PackedBatch, join
 from tailorbird.records import StepReport
+from tailorbird.tuning import TuningRun
 from tailorbird.tuning.gradients import RandomState
 from tailorbird.tuning.loop import Course, Gradients, Rows, course, gradients_of
-from tailorbird.tuning.run import TuningRun
 from tailorbird.tuning.tasks import EncodedExamples, Truth
 
 MAX_TOKENS = 2**16

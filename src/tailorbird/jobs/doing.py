@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tailorbird.jobs.files import JobFiles
+from tailorbird.jobs.job import Job, JobResult, Status
+from tailorbird.jobs.shared_base import SharedBase, kept_random
+from tailorbird.jobs.together import Member, tune_together
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.records import StepReport
-from tailorbird.tuning.job import Job, JobResult, Status
-from tailorbird.tuning.job_files import JobFiles
-from tailorbird.tuning.loop import tune
-from tailorbird.tuning.shared_base import SharedBase, kept_random
-from tailorbird.tuning.together import Member, tune_together
+from tailorbird.tuning import tune
 
 OnReport = Callable[[str, StepReport], bool]
 AT_ONCE = 64

@@ -28,10 +28,10 @@ from torch import Tensor
 from tailorbird import __version__
 from tailorbird.errors import CheckpointError
 from tailorbird.hardware import compute_dtype
+from tailorbird.jobs.job import Base, Job, JobResult
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.records import Example
 from tailorbird.tuning.checkpoint import load_checkpoint, save_checkpoint
-from tailorbird.tuning.job import Base, Job, JobResult
 
 SHARED = "jobs.json"
 _MATTER = ("task", "method", "tuning", "optimizer", "loss")

@@ -10,11 +10,11 @@ import torch
 
 from tailorbird.config import Settings, override_settings
 from tailorbird.errors import DivergedError
+from tailorbird.jobs.job import Job
+from tailorbird.jobs.shared_base import SharedBase, one_thread
+from tailorbird.jobs.together import Event, Member, tune_together, why_alone
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example, StepReport
-from tailorbird.tuning.job import Job
-from tailorbird.tuning.shared_base import SharedBase, one_thread
-from tailorbird.tuning.together import Event, Member, tune_together, why_alone
 from tailorbird.weights import resolve_backbone
 
 WORDS = ("parcel", "refund", "hello", "invoice", "password")

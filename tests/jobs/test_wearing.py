@@ -9,12 +9,12 @@ import torch
 
 from tailorbird.config import MethodSettings, ModelSettings
 from tailorbird.errors import WeightsError
+from tailorbird.jobs.soups import average
+from tailorbird.jobs.wearing import Wearer
 from tailorbird.metrics import log_softmax
 from tailorbird.modeling import TextModel, adapters, build_model, load_model, save_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning.soups import average
-from tailorbird.tuning.wearing import Wearer
 from tailorbird.weights import resolve_backbone
 
 TEXTS = ["where is it", "我的包裹", "refund please", "a"]

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from tailorbird.config import Settings
 from tailorbird.errors import TuningError
+from tailorbird.jobs.job import Job, JobResult
 from tailorbird.metrics import log_softmax
-from tailorbird.tuning.jobs import Job, JobResult
 
 Floats = NDArray[np.float64]
 

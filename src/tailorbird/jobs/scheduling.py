@@ -19,12 +19,12 @@ from pathlib import Path
 
 import torch
 
+from tailorbird.jobs.doing import Listening, OnReport, do_job, do_jobs_together
+from tailorbird.jobs.files import JobFiles
+from tailorbird.jobs.job import Base, Job, JobResult, check_jobs
+from tailorbird.jobs.shared_base import one_thread
+from tailorbird.jobs.workers import Workplace, in_processes
 from tailorbird.records import Example
-from tailorbird.tuning.job import Base, Job, JobResult, check_jobs
-from tailorbird.tuning.job_files import JobFiles
-from tailorbird.tuning.job_run import Listening, OnReport, do_job, do_jobs_together
-from tailorbird.tuning.job_workers import Workplace, in_processes
-from tailorbird.tuning.shared_base import one_thread
 
 Say = Callable[[str], None]
 

@@ -22,12 +22,12 @@ from typing import NamedTuple
 import torch
 
 from tailorbird.errors import TuningError
+from tailorbird.jobs.doing import Listening, do_job, failed
+from tailorbird.jobs.files import JobFiles
+from tailorbird.jobs.job import Base, Job, JobResult
+from tailorbird.jobs.shared_base import SharedBase
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example, StepReport
-from tailorbird.tuning.job import Base, Job, JobResult
-from tailorbird.tuning.job_files import JobFiles
-from tailorbird.tuning.job_run import Listening, do_job, failed
-from tailorbird.tuning.shared_base import SharedBase
 
 MAX_TRIES = 2
 """A job whose process dies is tried so often: the first time it may have been somebody else's."""

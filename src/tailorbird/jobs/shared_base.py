@@ -19,16 +19,15 @@ from torch import Tensor, nn
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import ConfigError, TuningError
+from tailorbird.jobs.job import Base, Job
+from tailorbird.jobs.texts import KnownTexts, PoolTokens
 from tailorbird.modeling import TextModel, adapters, build_model, load_model
 from tailorbird.modeling.adapters.sharing import sharing_copy
 from tailorbird.modeling.adapters.weights import trunk_hash
 from tailorbird.modeling.heads import HEADS, LANGUAGE
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example
-from tailorbird.tuning.job import Base, Job
-from tailorbird.tuning.known_texts import KnownTexts, PoolTokens
-from tailorbird.tuning.plan import TuningPlan, plan_tuning
-from tailorbird.tuning.run import TuningRun
+from tailorbird.tuning import TuningPlan, TuningRun, plan_tuning
 from tailorbird.tuning.tasks import EncodedExamples, Task, encode_examples, find_task
 from tailorbird.tuning.tasks.classes import tokens_of
 

@@ -7,8 +7,8 @@ import torch
 
 from tailorbird.config import MethodSettings
 from tailorbird.errors import TuningError
+from tailorbird.jobs.soups import average, greedy_soup
 from tailorbird.modeling.adapters.weights import AdapterWeights
-from tailorbird.tuning.soups import average, greedy_soup
 
 LORA = MethodSettings(name="lora", rank=2, alpha=6.0)
 

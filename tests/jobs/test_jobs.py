@@ -17,13 +17,13 @@ import torch
 
 from tailorbird.config import ModelSettings, Settings, override_settings
 from tailorbird.errors import ConfigError
+from tailorbird.jobs import Job, run_jobs
+from tailorbird.jobs.shared_base import SharedBase
 from tailorbird.modeling import build_model, save_model
 from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
 from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.records import Example, StepReport
 from tailorbird.tuning import tune
-from tailorbird.tuning.jobs import Job, run_jobs
-from tailorbird.tuning.shared_base import SharedBase
 from tailorbird.weights import BackboneFolder, resolve_backbone
 
 WORDS = {"parcel": "where is my parcel {}", "refund": "refund {} please", "hello": "hi {}"}
