@@ -21,6 +21,14 @@ def weights_cache(request: pytest.FixtureRequest) -> Path:
     return request.config.cache.mkdir("weights")
 
 
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random encoder that is tuned in milliseconds."""
+    from tailorbird.testing import write_tiny_backbone
+
+    return write_tiny_backbone(tmp_path_factory.mktemp("tiny"))
+
+
 @pytest.fixture
 def no_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Without plug-ins before, and without those that the test loads afterwards."""

@@ -18,7 +18,6 @@ from tailorbird.config import (
 )
 from tailorbird.modeling import build_model
 from tailorbird.records import Example
-from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import TuningRun, plan_tuning
 from tailorbird.tuning.tasks import EncodedExamples, encode_examples
 from tailorbird.weights import resolve_backbone
@@ -29,11 +28,6 @@ VALIDATION = [Example(t.format(f"x{i}"), label) for i in range(3) for label, t i
 
 MakeRun = Callable[..., TuningRun]
 Rows = Callable[[TuningRun], tuple[EncodedExamples, EncodedExamples]]
-
-
-@pytest.fixture(scope="session")
-def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_backbone(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
