@@ -240,7 +240,7 @@ def main() -> None:
     parser.add_argument("--intents", type=int, default=8, help="intents of a user")
     parser.add_argument("--epochs", type=int, default=3, help="passes over a user's rows")
     parser.add_argument(
-        "--freeze", type=int, default=4, help="lowest layers that ours leaves alone"
+        "--freeze", type=int, default=5, help="lowest layers that ours leaves alone"
     )
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: as many as pay")
     parser.add_argument("--backbone", default="minilm", help="minilm, or a folder in hub form")

@@ -60,6 +60,7 @@ class SharedBase:
         self.dtype = dtype
         self.cache = cache
         self._loaded: dict[bool, TextModel] = {}
+        self._cast: dict[tuple[int, torch.dtype], tuple[Tensor, nn.Parameter]] = {}
         self._tokens: dict[int, PoolTokens] = {}
         self._known: dict[tuple[int, int, str], KnownTexts] = {}
 
@@ -204,7 +205,25 @@ class SharedBase:
             (shared, model.head),
             shared,
             is_shared=lambda p: way.keeps_backbone or id(p) not in tuned,
+            n_frozen=plan.n_frozen,
         )
+        if plan.method.name == "lora" and not plan.method.dora:  # which reads no weight itself
+            self._cast_once(model.backbone, plan.dtype)
+
+    def _cast_once(self, backbone: Any, dtype: torch.dtype) -> None:
+        """Let layers that are not tuned have their matrices in the type that they compute in.
+
+        Otherwise each step casts them anew; for a small job that takes as long as the products.
+        """
+        if dtype == torch.float32 or not hasattr(backbone, "layers"):
+            return
+        for layer in backbone.layers[backbone.n_frozen :]:
+            for module in layer.children():
+                if isinstance(module, nn.Linear):
+                    key = (id(module.weight), dtype)
+                    if key not in self._cast:
+                        self._cast[key] = (module.weight, _frozen(module.weight.to(dtype)))
+                    module.weight = self._cast[key][1]
 
     def _limited(self, model: TextModel, max_tokens: int) -> PoolTokens:
         """The pool's texts cut at *max_tokens*; 0: where the base cuts them."""
@@ -227,6 +246,10 @@ class SharedBase:
                 self._tokens[longest], lambda tokens: model.with_trunk(tokens, self.cache)
             )
         return self._known[key]
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=False)
 
 
 def _copy_head(loaded: TextModel, head: nn.Module, task: Task) -> None:

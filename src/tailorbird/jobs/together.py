@@ -183,7 +183,8 @@ def _losses(group: Sequence[Member], bare: _Bare) -> Tensor:
     for member, mine in zip(group, pooled.split(n_units), strict=True):  # (U, D)
         run = member.run
         truth: Truth = member.train.truth(member.rows).to(device)
-        run.model.train()
+        if not run.model.training:
+            run.model.train()
         with member.drawing():
             losses.append(run.objective(run.model.head, [mine], truth, truth))
     return torch.stack(losses)

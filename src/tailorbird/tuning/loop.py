@@ -127,7 +127,8 @@ def update(run: TuningRun, train: EncodedExamples, rows: Rows) -> tuple[float, s
 def gradients_of(run: TuningRun, train: EncodedExamples, rows: Rows) -> Gradients:
     """Backward through *rows*, and through what the way of tuning adds to the loss."""
     start = time.perf_counter()
-    run.model.train()
+    if not run.model.training:  # going through all modules takes as long as a small layer
+        run.model.train()
     loss, note = add_gradients(run, train, rows)
     return Gradients(loss + add_penalty(run), note, time.perf_counter() - start)
 
@@ -145,7 +146,7 @@ def apply(run: TuningRun, train: EncodedExamples, rows: Rows, gradients: Gradien
             where="tuning",
             cure=f"use a lower rate than {run.plan.learning_rate:g}: --set tuning.learning_rate=…",
         )
-    clip_gradients(run.model, run.plan.optimizer.max_grad_norm)
+    clip_gradients(run.parameters(), run.plan.optimizer.max_grad_norm)
     for optimizer in run.optimizers:
         optimizer.step()
     run.step += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -110,13 +110,13 @@ def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
 
 
 @torch.no_grad()
-def clip_gradients(model: nn.Module, max_norm: float) -> float:
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> float:
     """Scale all gradients (sparse ones too) so that their joint norm is at most *max_norm*.
 
     Returns the norm before scaling. Source: Pascanu et al. 2013, section 3.2.
     """
     dense: list[Tensor] = []
-    for parameter in model.parameters():
+    for parameter in parameters:
         grad = parameter.grad
         if grad is None:
             continue

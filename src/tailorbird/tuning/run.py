@@ -86,6 +86,12 @@ class TuningRun:
             weights = balanced_weights(train.targets, len(self.model.labels))
             self.objective = Objective(self.plan.loss, self.task, weights.to(self.model.device))
 
+    def parameters(self) -> Iterator[Tensor]:
+        """What the optimizers move."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                yield from group["params"]
+
     def drop_gradients(self) -> None:
         """Forget the gradients, as before a first backward pass."""
         for optimizer in self.optimizers:

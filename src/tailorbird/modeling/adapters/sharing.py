@@ -16,11 +16,13 @@ def sharing_copy(
     backbone: nn.Module,
     *,
     is_shared: Callable[[nn.Parameter], bool] = lambda _: True,
+    n_frozen: int = 0,
 ) -> T:
     """A copy of *module*, which is or holds *backbone*, that shares the backbone's parameters.
 
     Modules are copied, so that each copy has its own places for adapters; tensors are not, but for
-    parameters of the backbone that are not to be shared.
+    parameters of the backbone that are not to be shared. The lowest *n_frozen* layers, to
+    which nothing is ever attached, are shared whole.
 
     >>> layer = nn.Linear(2, 3)
     >>> other = sharing_copy(layer, layer)
@@ -28,6 +30,7 @@ def sharing_copy(
     (False, True)
     """
     kept: dict[int, Any] = {id(p): p for p in backbone.parameters() if is_shared(p)}
+    kept |= {id(layer): layer for layer in list(getattr(backbone, "layers", ()))[:n_frozen]}
     config = getattr(backbone, "config", None)
     kept[id(config)] = config
     return copy.deepcopy(module, kept)
