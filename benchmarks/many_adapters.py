@@ -44,6 +44,7 @@ from tailorbird.jobs import Job, run_jobs
 from tailorbird.modeling import adapters, build_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.modeling.heads import HEADS
+from tailorbird.records import Example
 
 RANK, ALPHA = 8, 16.0
 BATCH_SIZE = 16
@@ -112,7 +113,8 @@ def core_s() -> float:
 def ours(options: argparse.Namespace) -> dict[str, float]:
     """Everybody's jobs in one call."""
     users, wanted = users_of(options, options.users), settings_for(options)
-    pool, jobs = [], []
+    pool: list[Example] = []
+    jobs: list[Job] = []
     for one in users:
         rows = range(len(pool), len(pool) + len(one.train))
         pool += side.examples(one.train)
@@ -158,7 +160,8 @@ def ours_accuracy(users: Sequence[User], place: Path, options: argparse.Namespac
 def right(said: Sequence[int], one: User) -> float:
     """Share of the test rows whose label *said* names."""
     pairs = zip(said, one.test.targets, strict=True)
-    return sum(one.labels[k] == label for k, label in pairs) / len(one.test)
+    n_right = sum(int(one.labels[k] == label) for k, label in pairs)
+    return n_right / len(one.test)
 
 
 def peft(options: argparse.Namespace, *, above: int = 0) -> dict[str, float]:
