@@ -4,9 +4,13 @@ The gain of a row is the loss of the shared assistant on it minus the candidate'
 better. A few rows say little about their user; what the others gained says something, too. How
 much each counts follows from how far users differ (τ²) and how noisy a user's mean is (v):
 
-    true gain of a user   θ ~ N(μ, τ²)          their mean over n rows   g ~ N(θ, v),  v = s²/n
+    true gain of a user   θ ~ N(μ, τ²)       their mean over n rows   g ~ N(θ, v),  v = s²/n + δ²
     posterior of θ        mean (τ² g + v μ) / (τ² + v)
                           variance τ² v / (τ² + v) + (v / (τ² + v))² var μ
+
+People change, and what is chosen is for rows to come. δ² is how far a user's gain moves from one
+stretch of rows to the next beyond what chance does, found from earlier and later halves; without
+it a gain that was there last month is believed to stay.
 
 This is parametric empirical Bayes: Morris 1983, "Parametric Empirical Bayes Inference", sections
 1 and 2, where the last term is what not knowing μ adds. τ² is found as Paule and Mandel 1982 do;
@@ -88,16 +92,49 @@ class Shrunk:
 
 
 def gains_of(rows: Sequence[Floats]) -> Gains:
-    """Gains of users from the gain of each of their rows; a user may have none.
+    """Gains of users from the gain of each of their rows, oldest first; a user may have none.
 
     >>> gains = gains_of([np.array([1.0, 1.0, 1.0]), np.array([0.0, 2.0]), np.array([])])
     >>> gains.mean.tolist(), gains.variance.round(2).tolist()
-    ([1.0, 1.0, 0.0], [0.15, 0.47, inf])
+    ([1.0, 1.0, 0.0], [0.31, 0.63, inf])
     """
+    n, mean, squares = _moments(rows)
+    average = _average_variance(squares, n)
+    return Gains(mean, _variances(squares, n, average) + drift_of(rows, average), n)
+
+
+def drift_of(rows: Sequence[Floats], average: float) -> float:
+    """δ²: how far true gains move between a user's earlier and later rows, as a variance.
+
+    Half the mean of ``(earlier - later)² - v_earlier - v_later`` over the users with two rows or
+    more, each counted by how little chance is in theirs; at least 0. Moments as in an analysis of
+    variance (Searle, Casella and McCulloch 1992, Variance Components, section 3.5).
+
+    Args:
+        rows: gains of each user, oldest first.
+        average: variance of a row around its user's mean.
+
+    >>> rng = np.random.default_rng(0)
+    >>> steady = [rng.normal(size=20) for _ in range(400)]
+    >>> moving = [row + np.repeat(rng.normal(size=2), 10) for row in steady]
+    >>> round(drift_of(steady, 1.0), 1), round(drift_of(moving, 1.0), 1)
+    (0.0, 1.0)
+    """
+    halves = [(row[: len(row) // 2], row[len(row) // 2 :]) for row in rows if len(row) > 1]
+    if not halves or average <= 0:
+        return 0.0
+    moved = np.array([(early.mean() - late.mean()) ** 2 for early, late in halves])
+    chance = np.array([average / len(early) + average / len(late) for early, late in halves])
+    weight = chance**-2
+    return max(0.0, float((weight * (moved - chance)).sum() / weight.sum()) / 2)
+
+
+def _moments(rows: Sequence[Floats]) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Of each user: how many rows, their mean, and the squares around it summed up."""
     n = np.array([len(row) for row in rows], dtype=np.int64)
     mean = np.array([row.mean() if len(row) else 0.0 for row in rows])
     squares = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
-    return Gains(mean, _variances(squares, n, _average_variance(squares, n)), n)
+    return n, mean, squares
 
 
 def _average_variance(squares: Floats, n_rows: NDArray[np.int64]) -> float:
@@ -187,16 +224,15 @@ def choose_confidence(
 ) -> float:
     """How sure the gate should want to be: the strictest of *levels* that loses nothing by it.
 
-    Each row is left out in turn and the gate asked, by what is left of its user, what that row is
-    to be answered with; the gain of the row then counts. That rewards no luck: a row takes no part
-    in choosing its own answer. Users count alike, however many rows they have. Where the best level
-    gains nothing beyond twice its standard error over users, nobody is known to gain, and the
+    The gate is asked with the earlier half of each user's rows, and the later half says what it
+    gained, as the rows to come will. Users count alike, however many rows they have. Where the best
+    level gains nothing beyond twice its standard error over users, nobody is known to gain, and the
     strictest is taken. Else it is the best, or a stricter one that is worse by less than half the
     standard error of the difference (as the rule of one standard error: Hastie et al., Elements of
     Statistical Learning, section 7.10).
 
     Args:
-        rows: gains of each row of each user, by candidate; the users are the same for all.
+        rows: gains of each row of each user, oldest first, by candidate; of the same users.
         shrunk: what `shrink` made of them.
         levels: from lax to strict.
 
@@ -207,41 +243,36 @@ def choose_confidence(
     [0.95, 0.95]
     """
     names = list(rows)
-    sizes = [len(row) for row in rows[names[0]]]
-    users = np.repeat(np.arange(len(sizes)), sizes)
-    gain = np.stack([np.concatenate([np.empty(0), *rows[name]]) for name in names])  # (K, N)
-    if not gain.shape[1]:
-        return levels[-1]
-    left = [_left_out(rows[name], shrunk[name].population) for name in names]
-    mean = np.stack([one.mean for one in left])
-    sure = np.stack([one.sure for one in left])
-    by_user = np.zeros((len(levels), len(sizes)))  # mean gain of each user's rows
+    gains = np.stack([_later_gains(rows[name]) for name in names])  # (K, U)
+    earlier = [_earlier(rows[name], shrunk[name].population) for name in names]
+    mean = np.stack([one.mean for one in earlier])
+    sure = np.stack([one.sure for one in earlier])
+    by_user = np.zeros((len(levels), gains.shape[1]))
     for k, level in enumerate(levels):
-        believed = np.where((sure >= level) & (mean > 0), mean, -np.inf)  # (K, N)
+        believed = np.where((sure >= level) & (mean > 0), mean, -np.inf)  # (K, U)
         best = believed.argmax(0)
-        got = np.where(np.isfinite(believed.max(0)), np.take_along_axis(gain, best[None], 0)[0], 0)
-        np.add.at(by_user[k], users, got / np.repeat(sizes, sizes))
+        got = np.take_along_axis(gains, best[None], 0)[0]
+        by_user[k] = np.where(np.isfinite(believed.max(0)), got, 0.0)
+    root = np.sqrt(max(1, gains.shape[1]))
     best_of_all = by_user[by_user.sum(1).argmax()]  # (U,)
-    if best_of_all.sum() <= NOISE * np.sqrt(len(sizes)) * best_of_all.std():
+    if best_of_all.sum() <= NOISE * root * best_of_all.std():
         return levels[-1]
     lead = best_of_all - by_user  # (levels, U)
-    error = np.sqrt(len(sizes)) * lead.std(1)
-    return levels[int(np.flatnonzero(lead.sum(1) <= DOUBT * error)[-1])]
+    return levels[int(np.flatnonzero(lead.sum(1) <= DOUBT * root * lead.std(1))[-1])]
 
 
-def _left_out(rows: Sequence[Floats], population: Population) -> Shrunk:
-    """What is believed of the user of each row (N in all) without that row."""
-    n = np.array([len(row) for row in rows], dtype=np.int64)
-    x = np.concatenate([np.empty(0), *rows])
-    sums, squares = (
-        np.repeat(np.array([(row**power).sum() for row in rows]), n) for power in (1, 2)
-    )
-    every = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
-    left = np.repeat(n, n) - 1
-    mean = (sums - x) / np.maximum(left, 1)
-    around = np.maximum(squares - x**2 - left * mean**2, 0.0)
-    variance = _variances(around, left, _average_variance(every, n))
-    return population.posterior(np.where(left > 0, mean, 0.0), variance)
+def _later_gains(rows: Sequence[Floats]) -> Floats:
+    """(U,) the mean gain of each user's later half; 0 without rows."""
+    later = [row[len(row) // 2 :] for row in rows]
+    return np.array([row.mean() if len(row) else 0.0 for row in later])
+
+
+def _earlier(rows: Sequence[Floats], population: Population) -> Shrunk:
+    """What is believed of each user by the earlier half of their rows alone."""
+    every_n, _, every = _moments(rows)
+    average = _average_variance(every, every_n)
+    n, mean, squares = _moments([row[: len(row) // 2] for row in rows])
+    return population.posterior(mean, _variances(squares, n, average) + drift_of(rows, average))
 
 
 def gain_intervals(rows: Sequence[Floats], *, confidence: float = 0.95) -> list[Interval | None]:
@@ -256,9 +287,7 @@ def gain_intervals(rows: Sequence[Floats], *, confidence: float = 0.95) -> list[
     >>> round(one.low, 2), round(one.high, 2), round(two.low, 2), round(two.high, 2)
     (-1.08, 1.28, 0.6, 1.4)
     """
-    n = np.array([len(row) for row in rows], dtype=np.int64)
-    mean = np.array([row.mean() if len(row) else 0.0 for row in rows])
-    squares = np.array([((row - row.mean()) ** 2).sum() if len(row) else 0.0 for row in rows])
+    n, mean, squares = _moments(rows)
     every = np.concatenate([np.empty(0), *rows])
     of_any = float(every.var(ddof=1)) if len(every) > 1 else 0.0
     variance = _variances(squares, n, of_any)

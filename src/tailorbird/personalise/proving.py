@@ -137,7 +137,11 @@ def prove(
     shrunk = {name: gate.shrink(one) for name, one in seen.items()}
     n_rows = seen[CANDIDATES[0]].n_rows
     confidence = settings.confidence or gate.choose_confidence(gains, shrunk)
-    why = "as set" if settings.confidence else "best on validation rows, each left out in turn"
+    why = (
+        "as set"
+        if settings.confidence
+        else "asked with earlier validation rows, best on later ones"
+    )
     say(f"a gain must be {confidence:.0%} sure ({why})")
     chosen = gate.choose(shrunk, n_rows, confidence=confidence, none=NONE)
     beliefs = [

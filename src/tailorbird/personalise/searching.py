@@ -38,7 +38,7 @@ PRIORS: Mapping[str, Sequence[Any]] = {
 }
 RETRIEVALS: Mapping[str, Sequence[Any]] = {
     "form": ("mean", "median"),
-    "doubt": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "doubt": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "sharpness": (0.0, 3.0, 10.0, 30.0),
     "half_life": (0.0, 10.0, 30.0, 100.0),
 }
