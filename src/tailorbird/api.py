@@ -324,6 +324,20 @@ def evaluate(
     Temperature and threshold are fitted on validation. The test split is opened once; a second
     look needs *again*, and the report says so.
     """
+    from tailorbird.evaluation import open_test_once
+
+    with open_test_once(run.path, "evaluate", again=again) as openings:
+        return measure(run, settings, openings, say=say)
+
+
+def measure(
+    run: Run,
+    settings: Settings,
+    openings: list[dict[str, str]],
+    *,
+    say: Say = lambda _: None,
+) -> dict[str, Any]:
+    """What `evaluate` does, inside of an opening of the test split that is somebody else's."""
     from tailorbird import evaluation, tuning
     from tailorbird.hardware import processor
     from tailorbird.modeling import load_model
@@ -338,8 +352,8 @@ def evaluate(
     targets = encoded["validation"].targets.numpy()
     calibration = evaluation.calibrate(logits, targets, settings=settings.evaluation)
     temperature = calibration.temperature
-    measure: dict[str, Any] = {"temperature": temperature, "settings": settings.evaluation}
-    validation = evaluation.evaluate("validation", logits, targets, model.labels, **measure)
+    how: dict[str, Any] = {"temperature": temperature, "settings": settings.evaluation}
+    validation = evaluation.evaluate("validation", logits, targets, model.labels, **how)
     report = _past(run) | {
         "calibration": calibration.to_json(),
         "validation": validation.to_json(),
@@ -352,24 +366,21 @@ def evaluate(
         if settings.evaluation.baselines
         else None
     )
-    with evaluation.open_test_once(run.path, "evaluate", again=again) as openings:
-        logits = model.logits(encoded["test"].tokens).numpy()
-        targets = encoded["test"].targets.numpy()
-        test = evaluation.evaluate(
-            "test", logits, targets, model.labels, baselines=baselines, **measure
-        )
-        report |= {"test": test.to_json(), "test_openings": openings}
-        report |= evaluation.examine(
-            [example.text for example in splits["test"]],
-            logits,
-            targets,
-            model.labels,
-            temperature=temperature,
-        )
-        begin(run, "evaluate")
-        evaluation.write_report(run.path, report)
-        chosen = {"temperature": temperature, "threshold": calibration.threshold}
-        run.write_json("evaluate.json", chosen)
+    logits = model.logits(encoded["test"].tokens).numpy()
+    targets = encoded["test"].targets.numpy()
+    test = evaluation.evaluate("test", logits, targets, model.labels, baselines=baselines, **how)
+    report |= {"test": test.to_json(), "test_openings": openings}
+    report |= evaluation.examine(
+        [example.text for example in splits["test"]],
+        logits,
+        targets,
+        model.labels,
+        temperature=temperature,
+    )
+    begin(run, "evaluate")
+    evaluation.write_report(run.path, report)
+    chosen = {"temperature": temperature, "threshold": calibration.threshold}
+    run.write_json("evaluate.json", chosen)
     low, high = test.accuracy.low, test.accuracy.high
     say(
         f"test: accuracy {test.accuracy.value:.3f} ({low:.3f} to {high:.3f}), "
@@ -414,7 +425,8 @@ def bundle(
     report = run.read_json("report.json")
     labels = report["test"]["labels"]
     if templates is None:
-        chosen = answers.best_templates(load_interactions(run.path / "clean.jsonl"), labels)
+        logs = run.path / "clean.jsonl"  # a personalised run has none: its rows are no exchanges
+        chosen = answers.best_templates(load_interactions(logs) if logs.is_file() else (), labels)
         answers.save_templates(run.path / "templates.toml", chosen)
     else:
         chosen = answers.load_templates(templates, labels)

@@ -27,8 +27,9 @@ class Shelf:
         self.kept[user] = weights
         return weights.hash
 
-    def remove(self, user: str) -> None:
-        self.kept.pop(user, None)
+    def remove(self, *users: str) -> None:
+        for user in users:
+            self.kept.pop(user, None)
 
 
 def ratings(n_users: int = 16, n_rows: int = 15, seed: int = 0) -> list[dict[str, object]]:
@@ -45,6 +46,16 @@ def ratings(n_users: int = 16, n_rows: int = 15, seed: int = 0) -> list[dict[str
             rows.append(
                 {"text": text, "rating": value, "user": f"person-{user:04d}", "time": moment}
             )
+    return rows
+
+
+def opinions(n_users: int = 8, n_rows: int = 15, seed: int = 0) -> list[dict[str, object]]:
+    """Rows with classes; users with an odd number mean the opposite of what the others mean."""
+    rows: list[dict[str, object]] = []
+    for at, row in enumerate(ratings(n_users, n_rows, seed)):
+        is_contrary = at // n_rows % 2 == 1
+        is_good = float(str(row.pop("rating"))) > (4.0 if is_contrary else 2.5)
+        rows.append(row | {"label": "yes" if is_good != is_contrary else "no"})
     return rows
 
 
@@ -68,7 +79,9 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
     with Workspace.open(folder / "space") as workspace:
         settings = small_settings(folder)
         run = personalising.start_from(source, workspace, settings)
-        assert personalising.go_on(run, workspace, settings, store=shelf) is not None
+        done = personalising.go_on(run, workspace, settings)
+        assert done is not None
+        assert done.give(shelf) == len(shelf.kept)
         yield workspace, run.name, shelf
 
 
@@ -76,5 +89,9 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
 def people() -> SimpleNamespace:
     """What makes users and what they said."""
     return SimpleNamespace(
-        Shelf=Shelf, ratings=ratings, write_rows=write_rows, small_settings=small_settings
+        Shelf=Shelf,
+        ratings=ratings,
+        opinions=opinions,
+        write_rows=write_rows,
+        small_settings=small_settings,
     )

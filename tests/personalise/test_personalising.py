@@ -155,8 +155,9 @@ def test_adapter_jobs_may_take_the_place_of_heads(people: Any, tmp_path: Path) -
         )
         settings_of_base = people.small_settings(tmp_path, "regression", "personalise.adapter=lora")
         run = start_from(source, workspace, settings_of_base)
-        done = go_on(run, workspace, settings, store=shelf)
-    assert done is not None
+        done = go_on(run, workspace, settings)
+        assert done is not None
+        done.give(shelf)
     assert done.outcome.losses["adapter"] < done.outcome.losses["none"]
     kinds = {w.facts["candidate"]: w.settings.name for w in shelf.kept.values()}
     assert kinds.get("adapter", "lora") == kinds.get("both", "lora") == "lora"

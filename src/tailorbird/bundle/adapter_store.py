@@ -186,6 +186,8 @@ class AdapterStore:
     def export(self, user: str, folder: Path, backbone: Any) -> None:
         """Write *user*'s adapter to *folder* as PEFT reads it, its head and labels beside it.
 
+        Own rows, which PEFT knows nothing of, are left out.
+
         Args:
             user: who.
             folder: made if missing.
@@ -198,7 +200,9 @@ class AdapterStore:
             raise StoreError(
                 f"user {user!r} has no adapter", where=str(self.folder), cure="personalise first"
             )
-        write_peft(weights, folder, backbone)
+        from tailorbird.modeling.adapters.own_rows import without_rows
+
+        write_peft(without_rows(weights)[0], folder, backbone)
 
     def flush(self) -> None:
         """Return once the disk has everything that was added."""

@@ -45,6 +45,7 @@ def rewrite_bundle(workspace: Workspace, bundle_id: str, changed: Mapping[str, b
         new = Manifest(files)
         (staging / NAME).write_bytes(new.to_bytes())
         settle(staging, workspace.bundles_path / new.id)
+    _move_adapters(workspace, bundle_id, new.id)
     with workspace.writing() as session:
         row = session.get(BundleRow, bundle_id)
         if row is not None and session.get(BundleRow, new.id) is None:
@@ -58,3 +59,13 @@ def rewrite_bundle(workspace: Workspace, bundle_id: str, changed: Mapping[str, b
     if new.id != bundle_id:
         shutil.rmtree(old)
     return load_bundle(workspace.bundles_path / new.id)
+
+
+def _move_adapters(workspace: Workspace, old: str, new: str) -> None:
+    """Those of the old bundle's users are the new one's: the weights under them are the same.
+
+    They go before anybody can learn of the new bundle, who would open a store of its own for it.
+    """
+    source, target = workspace.adapters_path / old, workspace.adapters_path / new
+    if source.is_dir() and not target.exists():
+        source.rename(target)

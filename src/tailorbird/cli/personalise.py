@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,10 +40,14 @@ def personalise(
     again: Annotated[
         bool, typer.Option("--again", help="Look at the test rows of the run once more.")
     ] = False,
+    templates: Annotated[
+        Path | None, typer.Option(help="Answers by intent, for the bundle.", exists=True)
+    ] = None,
+    publish: Annotated[bool, typer.Option(help="Make the bundle the live one.")] = True,
     track: options.Track = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tune one shared assistant, then give each user what helps that user.
+    """Tune one shared assistant, then give each user what helps that user; serve them with it.
 
     Example: tailorbird personalise ratings.jsonl --task regression --user reader --time rated_at
     """
@@ -71,18 +76,18 @@ def personalise(
         if not runs.done(current, "split"):
             display.stage("rows")
             personalising.start_from(rows, space, settings, run=current, say=display.say)
-        with (
-            closing(Audience(display)) as audience,
-            personalising.store_of(space, current) as store,
-        ):
+        with closing(Audience(display)) as audience:
             audience.track(track, current)
             done = personalising.go_on(
-                current, space, settings, listener=audience, store=store, stop=stop, again=again
+                current, space, settings, listener=audience, stop=stop, again=again
             )
         if done is None:
             resumed = options.command("personalise --resume", rows, workspace=workspace)
             SCREEN.print(f"stopped; go on with: {resumed}", markup=False)
             raise typer.Exit(130)
+        kept = personalising.keep(
+            done, space, say=display.say, templates=templates, go_live=publish
+        )
     outcome, page = done.outcome, current.path / "personalise.html"
     if as_json:
         print_json(
@@ -93,6 +98,8 @@ def personalise(
                 "accuracies": outcome.accuracies,
                 "chosen": outcome.chosen,
                 "worse_users_fraction": outcome.worse_fraction,
+                "bundle": kept.bundle or None,
+                "n_users_with_own": kept.n_users,
                 "report": str(page),
             }
         )
@@ -101,7 +108,8 @@ def personalise(
     for name, loss in outcome.losses.items():
         table.add_row(name, f"{loss:.4f}", f"{outcome.chosen.get(name, len(outcome.users)):,}")
     SCREEN.print(table)
-    SCREEN.print(f"[bold green]✓[/] report: {escape(str(page))}")
+    following = "; next: tailorbird serve" if kept.bundle and publish else ""
+    SCREEN.print(f"[bold green]✓[/] report: {escape(str(page))}{following}")
 
 
 def forget(

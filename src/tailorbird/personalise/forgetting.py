@@ -168,9 +168,6 @@ def _forget_in_bundles(workspace: Workspace, eraser: Eraser, found: Forgotten) -
                 if (folder / name).is_file()
             }
         found.bundles[folder.name] = rewrite_bundle(workspace, folder.name, changed).id
-        adapters = workspace.adapters_path / folder.name
-        if adapters.is_dir():  # those over the old bundle are over the new one: the same weights
-            adapters.rename(workspace.adapters_path / found.bundles[folder.name])
 
 
 def _forget_adapters(workspace: Workspace, user: str) -> None:

@@ -8,7 +8,7 @@ adapter, and blends it with `OwnRows.numbers` or `OwnRows.probs`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tailorbird.config import MethodSettings
 from tailorbird.modeling import TextModel
+from tailorbird.modeling.adapters.own_rows import OwnRows
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.personalise.candidates import NONE, Candidates, HeadAdapters
 from tailorbird.personalise.heads import HeadFit
@@ -32,8 +33,8 @@ class Keeps(Protocol):
     def add(self, user: str, weights: AdapterWeights) -> str:
         """Keep *weights* for *user*; returns their hash."""
 
-    def remove(self, user: str) -> Any:
-        """Forget what *user* has; nothing happens where that is nothing."""
+    def remove(self, *users: str) -> Any:
+        """Forget what *users* have; nothing happens where that is nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Shared:
     model: TextModel
     trunk: str
     """The hash of its backbone."""
+    temperature: float = 1.0
+    """Its logits are divided by it; heads of users have that in their weights already."""
 
     def adapter(
         self, view: View, change: tuple[Tensor, Tensor] | None, facts: Mapping[str, Any]
@@ -52,7 +55,8 @@ class Shared:
         Classes that the shared head lacks get places where the view has them.
         """
         head = {name: tensor.detach().clone() for name, tensor in self.state.items()}
-        weight, bias = head["linear.weight"].double(), head["linear.bias"].double()
+        weight = head["linear.weight"].double() / self.temperature
+        bias = head["linear.bias"].double() / self.temperature
         n_extra = len(view.labels) - view.n_known
         if n_extra and change is not None:
             # The shared head says nothing of them: they start where the view has put them.
@@ -98,9 +102,26 @@ def weights_of(
         "task": shared.model.spec.task,
         "pooling": shared.model.pooling,
     }
+    if not candidates.view.is_numbers:
+        facts["temperature"] = 1.0  # what was proven, to the digit
     weights = _adapter(shared, candidates, rows, name, facts)
     own = candidates.rows_beside(name, rows, known)
-    return weights if own is None else own.beside(weights)
+    if own is None:
+        return weights
+    return _in_places_of(weights.labels, candidates.view, own).beside(weights)
+
+
+def _in_places_of(labels: Sequence[str], view: View, own: OwnRows) -> OwnRows:
+    """The rows with their classes numbered as in *labels*, those without a place left out.
+
+    An adapter job orders classes as it likes and knows no class of the newest rows alone.
+    """
+    if view.is_numbers or tuple(labels) == view.labels:
+        return own
+    place = {label: number for number, label in enumerate(labels)}
+    places = torch.tensor([place.get(label, -1) for label in view.labels])[own.truth]
+    kept = places >= 0
+    return OwnRows(own.features[kept], places[kept], own.base[kept], own.how)
 
 
 def _adapter(
@@ -109,8 +130,8 @@ def _adapter(
     view, adapters = candidates.view, candidates.adapters
     known = rows.known + rows.test
     if name == "retrieval":
-        is_extra = not view.is_numbers and bool((view.truth[list(known)] >= view.n_known).any())
-        return shared.adapter(view, _no_change(view) if is_extra else None, facts)
+        is_wider = len(view.labels) > view.n_known  # by classes that the shared head lacks
+        return shared.adapter(view, _no_change(view) if is_wider else None, facts)
     if isinstance(adapters, HeadAdapters):
         fit: HeadFit = adapters.heads.fit(known, adapters.prior)
         return shared.adapter(view, adapters.heads.deltas(fit), facts)
@@ -132,12 +153,12 @@ def give(
     outcome: Outcome,
 ) -> int:
     """Keep for every user what they won; who won nothing loses what they had; how many won."""
-    n_given = 0
+    without: list[str] = []
     for rows, one in zip(users, outcome.users, strict=True):
         weights = weights_of(shared, candidates, rows, one)
         if weights is None:
-            store.remove(rows.user)
+            without.append(rows.user)
         else:
             store.add(rows.user, weights)
-            n_given += 1
-    return n_given
+    store.remove(*without)
+    return len(users) - len(without)

@@ -12,9 +12,13 @@ from tailorbird.personalise.view import View
 
 
 def own_rows(view: View, rows: Sequence[int], base: Tensor, how: Retrieval) -> OwnRows:
-    """*rows* of one user, oldest first, and *base* (n, C), what is answered to them otherwise."""
+    """*rows* of one user, oldest first, and *base* (n, C), what is answered to them otherwise.
+
+    Features are as coarse as `OwnRows.beside` stores them: what is measured is what is served.
+    """
     first = base[:, 0] if view.is_numbers else torch.zeros(len(rows), dtype=torch.float64)
-    return OwnRows(view.features_of(rows), view.truth[list(rows)], first, how)
+    features = view.features_of(rows).to(torch.float16).double()
+    return OwnRows(features, view.truth[list(rows)], first, how)
 
 
 def blend(view: View, own: OwnRows, rows: Sequence[int], base: Tensor) -> Tensor:

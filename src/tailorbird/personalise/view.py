@@ -71,8 +71,10 @@ class View:
         return int((outputs.argmax(1) == self.truth[list(rows)]).sum())
 
 
-def view_rows(model: TextModel, examples: Sequence[Example]) -> View:
+def view_rows(model: TextModel, examples: Sequence[Example], *, temperature: float = 1.0) -> View:
     """Look at every distinct text of *examples* once.
+
+    Logits are divided by *temperature*, as they are where the model is served.
 
     Raises ConfigError for a task that is neither of one label nor of a number, DataError where an
     example has no truth.
@@ -103,7 +105,7 @@ def view_rows(model: TextModel, examples: Sequence[Example]) -> View:
     if task.name == "regression":
         base = model.head.numbers(outputs).double()[:, None]
         return View(features, base, text_of, _numbers(examples))
-    return _of_classes(model, examples, features, outputs.double(), text_of)
+    return _of_classes(model, examples, features, outputs.double() / temperature, text_of)
 
 
 def _of_classes(

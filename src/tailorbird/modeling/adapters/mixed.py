@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from tailorbird.errors import WeightsError
 from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
+from tailorbird.modeling.adapters.own_rows import OwnRows, without_rows
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
 from tailorbird.modeling.heads import LinearHead
 from tailorbird.modeling.packing import inference_batches
@@ -33,6 +34,13 @@ class ReadyAdapter:
     labels: tuple[str, ...]
     facts: Mapping[str, Any]
     n_bytes: int
+    rows: OwnRows | None = None
+    """Of their user, heard beside what the head says."""
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by; one that has rows says it."""
+        return float(self.facts.get("temperature", 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Outputs:
 
     labels: tuple[str, ...]
     at: list[int]  # which of the N texts
-    rows: Tensor  # (len(at), C) fp32
+    rows: Tensor  # (len(at), C) fp32 logits; their softmax at the adapter's temperature is meant
 
 
 @torch.no_grad()
@@ -52,8 +60,9 @@ def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
     do not fit *model*.
     """
     factors: dict[str, LoraFactors] = {}
-    if weights.settings.name != "head":
-        for place, (a, b, scale) in weights.lora().items():
+    plain, own = without_rows(weights)
+    if plain.settings.name != "head":
+        for place, (a, b, scale) in plain.lora().items():
             factors[place] = LoraFactors(a.to(model.device, copy=True), scale * b, 1.0)
     head = {name: tensor.to(model.device, copy=True) for name, tensor in weights.head.items()}
     labels = weights.labels or tuple(model.labels)
@@ -66,7 +75,30 @@ def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
         )
     if not head and labels != tuple(model.labels):
         raise WeightsError("an adapter has labels and no head for them", cure="personalise again")
-    return ReadyAdapter(weights.hash, factors, head, labels, weights.facts, weights.n_bytes)
+    rows = _ready_rows(model, own, weights, len(labels))
+    return ReadyAdapter(weights.hash, factors, head, labels, weights.facts, weights.n_bytes, rows)
+
+
+def _ready_rows(
+    model: Any, own: OwnRows | None, weights: AdapterWeights, n_labels: int
+) -> OwnRows | None:
+    """*own* in memory; WeightsError where they cannot be blended with what the head says."""
+    if own is None:
+        return None
+    if "temperature" not in weights.facts:
+        raise WeightsError("own rows stand beside no temperature", cure="personalise again")
+    width = next(iter(model.head.state_dict().values())).shape[-1]
+    is_whole = own.features.ndim == 2 and own.features.shape == (len(own.truth), width)
+    if not is_whole or not bool(own.features.isfinite().all()):
+        raise WeightsError("own rows have other features than the model", cure="personalise again")
+    if own.truth.is_floating_point() or not bool((own.truth < n_labels).all()):
+        raise WeightsError("own rows have classes that the head lacks", cure="personalise again")
+    if not len(own.truth):
+        return None
+    features, truth, base = (
+        one.to(model.device, copy=True) for one in (own.features, own.truth, own.base)
+    )
+    return OwnRows(features, truth, base, own.how)
 
 
 def _check(
@@ -127,20 +159,50 @@ def mixed_outputs(
             places[present] = torch.arange(len(present))
             with group.using([used[n].factors for n in present], batch, places[here]):
                 pooled = model.pool(batch)  # (B, D)
-            _add_heads(model, pooled, [adapters[i] for i in chosen], chosen, parts)
+            near = _near_states(model, tokens, chosen, adapters, pooled)
+            _add_heads(model, (pooled, near), [adapters[i] for i in chosen], chosen, parts)
     finally:
         model.train(was_training)
     return [Outputs(labels, at, torch.cat(rows).cpu()) for labels, (at, rows) in parts.items()]
 
 
+def _near_states(
+    model: Any,
+    tokens: Any,
+    chosen: Sequence[int],
+    adapters: Sequence[ReadyAdapter | None],
+    pooled: Tensor,
+) -> Tensor:
+    """(B, D) states by which own rows are near or far: the trunk's, whatever adapter answers."""
+    at = [
+        place
+        for place, text in enumerate(chosen)
+        if (one := adapters[text]) is not None and one.rows is not None and one.factors
+    ]
+    if not at:
+        return pooled
+    near = pooled.clone()
+    near[at] = model.pool(tokens.take([chosen[place] for place in at]).to(model.device))
+    return near
+
+
+def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
+    """(B, C) logits and (B, D) states → (B, C) logits of the answer blended with own rows."""
+    if adapter.rows is None:
+        return logits
+    base = (logits.double() / adapter.temperature).softmax(-1)
+    return adapter.rows.probs(near, base).clamp(min=1e-12).log() * adapter.temperature
+
+
 def _add_heads(
     model: Any,
-    pooled: Tensor,
+    states: tuple[Tensor, Tensor],
     adapters: Sequence[ReadyAdapter | None],
     at: Sequence[int],
     parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]],
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
+    pooled, near = states
     is_linear = isinstance(model.head, LinearHead)
     z = model.head.directions(pooled) if is_linear else pooled
     shared = tuple(model.labels)
@@ -157,6 +219,8 @@ def _add_heads(
             rows = F.linear(z[start:end], own["linear.weight"], own["linear.bias"])
         else:
             rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
+        if adapter is not None:
+            rows = _with_rows(adapter, rows, near[start:end])
         found, outputs = parts.setdefault(shared if adapter is None else adapter.labels, ([], []))
         found += at[start:end]
         outputs.append(rows.float())
