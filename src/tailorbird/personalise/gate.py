@@ -1,5 +1,8 @@
 """Which candidate a user gets: gains on their own rows, shrunk toward what the population gained.
 
+What all users gain most by is where each begins (`reference`). A user gets something else, or
+nothing, where their own rows say so by a margin that the number of rows supports.
+
 The gain of a row is the loss of the shared assistant on it minus the candidate's, so that more is
 better. A few rows say little about their user; what the others gained says something, too. How
 much each counts follows from how far users differ (τ²) and how noisy a user's mean is (v):
@@ -194,21 +197,66 @@ def _between(g: Floats, v: Floats) -> float:
     return (low + high) / 2
 
 
-def choose(
-    shrunk: Mapping[str, Shrunk], n_rows: NDArray[np.int64], *, confidence: float, none: str
-) -> list[str]:
-    """For each user the candidate with the most believed gain of those that are sure enough.
+def reference(shrunk: Mapping[str, Shrunk], *, none: str) -> str:
+    """What a user is believed to be helped by most before a row of theirs is looked at.
 
-    A candidate is taken where ``P(θ > 0)`` is at least *confidence*; where none is, and for a user
-    without a validation row, it is *none*. Of equal ones the first of the mapping wins.
+    The candidate with the largest mean gain of the population, of those whose mean is more than
+    `NOISE` standard errors above nothing; *none* where that is true of no candidate.
+
+    >>> known = [Population(mean, 0.1, 0.01) for mean in (0.3, 0.1)]
+    >>> sure, unsure = (Shrunk(np.zeros(1), np.ones(1), one) for one in known)
+    >>> reference({"a": sure, "b": unsure}, none="none"), reference({"b": unsure}, none="none")
+    ('a', 'none')
+    """
+    mean = {name: one.population.mean for name, one in shrunk.items()}
+    proven = [
+        name
+        for name, one in shrunk.items()
+        if one.population.mean > NOISE * one.population.mean_variance**0.5
+    ]
+    return max(proven, key=mean.__getitem__, default=none)
+
+
+def over_reference(
+    gains: Mapping[str, Sequence[Floats]], reference: str, *, none: str
+) -> dict[str, list[Floats]]:
+    """Gains of all others over *reference*, row by row; those of *none* are 0.
+
+    Two candidates are mostly right and wrong on the same rows: their difference is much better
+    known than either, and users differ less in it.
+
+    >>> over_reference({"a": [np.array([0.5, 0.0])], "b": [np.array([0.2, 0.1])]}, "a", none="none")
+    {'none': [array([-0.5,  0. ])], 'b': [array([-0.3,  0.1])]}
+    """
+    every = {none: [np.zeros(len(row)) for row in next(iter(gains.values()))], **gains}
+    return {
+        name: [one - other + 0.0 for one, other in zip(rows, every[reference], strict=True)]
+        for name, rows in every.items()
+        if name != reference
+    }
+
+
+def choose(
+    over: Mapping[str, Shrunk],
+    n_rows: NDArray[np.int64],
+    *,
+    confidence: float,
+    none: str,
+    reference: str = "",
+) -> list[str]:
+    """For each user *reference* (empty: *none*), or what is better and sure enough to be.
+
+    A candidate is taken in its place where ``P(θ > 0)`` of its gain *over* it is at least
+    *confidence*, the one with the most believed gain where there are several. A user without a
+    validation row gets *none*: there is nothing to prove anything by.
 
     >>> one = Shrunk(np.array([0.2, 0.2]), np.array([0.05, 0.3]), Population(0.2, 0.01, 0.0))
     >>> choose({"adapter": one}, np.array([9, 9]), confidence=0.9, none="none")
     ['adapter', 'none']
     """
-    chosen = [none] * len(n_rows)
+    chosen = [(reference or none) if n else none for n in n_rows]
     best = np.zeros(len(n_rows))
-    for name, one in shrunk.items():
+    for name, one in over.items():
         wins = (n_rows > 0) & (one.sure >= confidence) & (one.mean > best)
         best = np.where(wins, one.mean, best)
         for user in np.flatnonzero(wins):
@@ -222,17 +270,17 @@ def choose_confidence(
     *,
     levels: Sequence[float] = CONFIDENCES,
 ) -> float:
-    """How sure the gate should want to be: the strictest of *levels* that loses nothing by it.
+    """How sure the gate should be to leave its reference: the strictest that loses nothing by it.
 
     The gate is asked with the earlier half of each user's rows, and the later half says what it
     gained, as the rows to come will. Users count alike, however many rows they have. Where the best
-    level gains nothing beyond twice its standard error over users, nobody is known to gain, and the
-    strictest is taken. Else it is the best, or a stricter one that is worse by less than half the
+    level gains nothing beyond twice its standard error over users, nobody is known to gain by
+    leaving, and the strictest of *levels* is taken. Else it is the best, or a stricter one that is worse by less than half the
     standard error of the difference (as the rule of one standard error: Hastie et al., Elements of
     Statistical Learning, section 7.10).
 
     Args:
-        rows: gains of each row of each user, oldest first, by candidate; of the same users.
+        rows: gains over the reference of each user's rows, oldest first, by candidate.
         shrunk: what `shrink` made of them.
         levels: from lax to strict.
 

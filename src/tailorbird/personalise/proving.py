@@ -136,14 +136,18 @@ def prove(
     seen = {name: gate.gains_of(rows) for name, rows in gains.items()}
     shrunk = {name: gate.shrink(one) for name, one in seen.items()}
     n_rows = seen[CANDIDATES[0]].n_rows
-    confidence = settings.confidence or gate.choose_confidence(gains, shrunk)
+    reference = gate.reference(shrunk, none=NONE)
+    over = gate.over_reference(gains, reference, none=NONE)
+    others = {name: gate.shrink(gate.gains_of(rows)) for name, rows in over.items()}
+    confidence = settings.confidence or gate.choose_confidence(over, others)
     why = (
         "as set"
         if settings.confidence
         else "asked with earlier validation rows, best on later ones"
     )
-    say(f"a gain must be {confidence:.0%} sure ({why})")
-    chosen = gate.choose(shrunk, n_rows, confidence=confidence, none=NONE)
+    say(f"every user begins with {reference}, by which all together gain most")
+    say(f"to leave it, a gain must be {confidence:.0%} sure ({why})")
+    chosen = gate.choose(others, n_rows, confidence=confidence, reference=reference, none=NONE)
     beliefs = [
         {
             name: Belief(
