@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import linear, together
+from tailorbird.modeling.products import filled, linear, together
 
 
 class EncoderLayer(nn.Module):
@@ -69,7 +69,7 @@ class EncoderLayer(nn.Module):
         weights = (parts[0].weight * scale, parts[1].weight, parts[2].weight)
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)
         weight = torch.cat([w.to(x.dtype) for w in weights])  # cast first: half as much to copy
-        return F.linear(x, weight, torch.cat(biases).to(x.dtype))
+        return F.linear(filled(x), weight, torch.cat(biases).to(x.dtype))[: len(x)]
 
     def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
         """(T, D) → (2, T, D), as `attend` takes them: what a prefix stands beside."""

@@ -275,9 +275,9 @@ def choose_confidence(
     The gate is asked with the earlier half of each user's rows, and the later half says what it
     gained, as the rows to come will. Users count alike, however many rows they have. Where the best
     level gains nothing beyond twice its standard error over users, nobody is known to gain by
-    leaving, and the strictest of *levels* is taken. Else it is the best, or a stricter one that is worse by less than half the
-    standard error of the difference (as the rule of one standard error: Hastie et al., Elements of
-    Statistical Learning, section 7.10).
+    leaving, and the strictest of *levels* is taken. Else it is the best, or a stricter one that is
+    worse by less than half the standard error of the difference (as the rule of one standard
+    error: Hastie et al., Elements of Statistical Learning, section 7.10).
 
     Args:
         rows: gains over the reference of each user's rows, oldest first, by candidate.

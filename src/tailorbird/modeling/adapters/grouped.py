@@ -146,6 +146,8 @@ def arrange(lengths: Sequence[int], owners: Sequence[int]) -> list[int]:
 class GroupedLora(nn.Module):
     """The ``adapter`` of a linear layer while several adapters share a batch."""
 
+    knows_texts = True
+
     def __init__(self, stack: Stack, layout: Layout) -> None:
         super().__init__()
         self.stack = stack
@@ -165,6 +167,8 @@ class GroupedLora(nn.Module):
 
 class BlockedLora(nn.Module):
     """The same block by block, in place; for inference."""
+
+    knows_texts = True
 
     def __init__(self, factors: Sequence[LoraFactors | None], blocks: Sequence[Block]) -> None:
         super().__init__()
