@@ -243,8 +243,8 @@ class PersonaliseSettings:
     max_rows: int = setting(1000, "Newest rows of a user that are used; older ones are left out.")
     confidence: float = setting(
         0.0,
-        "How probable a gain must be before a user gets a candidate, in [0.5, 1); 0: chosen on "
-        "validation rows, from 0.5 to 0.95.",
+        "How probable a gain must be before a user leaves what all gain most by, in [0.5, 1); 0: "
+        "chosen on validation rows, from 0.5 to 0.95.",
     )
     adapter: Literal["head", "lora"] = setting(
         "head",
