@@ -70,28 +70,3 @@ def test_only_blocks_of_bash_and_python_are_run() -> None:
         "print(1)",
         "END",
     ]
-
-
-@pytest.mark.weights
-def test_every_block_about_personal_assistants_runs(tmp_path: Path) -> None:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    page = (ROOT / "docs" / "how-to" / "personalise.md").read_text(encoding="utf-8")
-    run = subprocess.run(
-        ["bash", "-c", as_script(page)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "HOME": str(tmp_path),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=570,
-        text=True,
-    )
-    assert run.returncode == 0, run.stdout[-4000:]
-    assert "of 24 users" in run.stdout
-    assert "nothing of theirs was found in the workspace" in run.stdout
-    rows = "".join(path.read_text("utf-8") for path in tmp_path.rglob("examples.jsonl"))
-    assert "r006" in rows
-    assert "r007" not in rows

@@ -162,3 +162,13 @@ def test_a_full_disk_is_named_and_the_old_file_stays(workspace: Workspace) -> No
     assert "state.json: cannot be written (File too large); free some space" in finished.stdout
     assert run.read_json("state.json") == ["old"]
     assert [file.name for file in Path(run.path).iterdir()] == ["state.json"]
+
+
+def test_a_run_is_found_by_the_name_it_was_begun_with(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        first = workspace.new_run("logs.csv", "shop")
+        workspace.new_run("logs.csv", "other")
+        assert workspace.run("shop").name == first.name
+        assert workspace.run(first.name).name == first.name
+        with pytest.raises(StoreError, match="there is no run 'hop'"):
+            workspace.run("hop")

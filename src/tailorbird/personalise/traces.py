@@ -24,7 +24,7 @@ def names_of(user: str) -> tuple[str, ...]:
     """The user's id, and the code that cleaning puts in place of an e-mail address or phone.
 
     >>> names_of("ada")[1]
-    'user-9834876dcfb0'
+    'user-fdee430d40bd'
     """
     return user, f"user-{hashlib.sha256(user.encode()).hexdigest()[:12]}"
 

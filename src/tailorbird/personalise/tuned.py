@@ -71,7 +71,7 @@ def job_name(user: str) -> str:
     """A file name that does not tell whose it is.
 
     >>> job_name("ada")
-    'user-1ad3dc6bf60eb1a6'
+    'user-15b0da4321160527'
     """
     return "user-" + hashlib.blake2b(user.encode(), digest_size=8).hexdigest()
 

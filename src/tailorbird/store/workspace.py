@@ -108,7 +108,10 @@ class Workspace:
         return self._run(folder.name)
 
     def run(self, name: str = "") -> Run:
-        """The run called *name*, or the latest; StoreError names the known ones."""
+        """The run called *name*, with its time of day or without, or the latest of all.
+
+        Of several that were begun by the same name it is the newest. StoreError names the known.
+        """
         with self.sessions() as session:
             newest_first = select(RunRow.name).order_by(RunRow.created.desc(), RunRow.name.desc())
             known = list(session.scalars(newest_first))
@@ -117,6 +120,8 @@ class Workspace:
                 "there are no runs yet", where=str(self.path), cure="tailorbird build LOGS"
             )
         found = name or known[0]
+        if found not in known:
+            found = next((one for one in known if one.endswith(f"-{name}")), name)
         if found not in known:
             near = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
             shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if known[5:] else "")
