@@ -53,6 +53,9 @@ MAX_SETTINGS_FIELDS = 12
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
+    ("personalise", "evaluation.frame"),  # its page is framed as all pages are
+    ("personalise", "evaluation.words"),  # and says the same words in the same way
+    ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report

@@ -136,9 +136,9 @@ def test_a_user_is_named_in_no_file_name(store: AdapterStore) -> None:
 
 
 def test_compaction_rewrites_only_segments_with_something_to_give_back(
-    store: AdapterStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("tailorbird.bundle.adapter_store.SEGMENT_BYTES", 4000)
+    store = AdapterStore(tmp_path, segment_bytes=4000)
     for seed in range(12):
         store.add(str(seed), weights_of(seed))
     before = {path.name: path.stat().st_ino for path in store.folder.glob("*.segment")}
@@ -155,14 +155,16 @@ def test_compaction_rewrites_only_segments_with_something_to_give_back(
 
 
 def test_a_removal_that_was_cut_off_before_its_bytes_went_is_finished_at_the_next_opening(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    with AdapterStore(tmp_path) as store:
+    class CutOff(AdapterStore):
+        def _settle(self) -> None:
+            """The process ended here."""
+
+    with CutOff(tmp_path) as store:
         store.add("a", weights_of(1))
         store.add("b", weights_of(2))
-        with monkeypatch.context() as patch:
-            patch.setattr(store, "_settle", lambda: None)
-            store.remove("a")
+        store.remove("a")
     assert holds(tmp_path, bytes_of(weights_of(1)))
     with AdapterStore(tmp_path) as store:
         assert not holds(tmp_path, bytes_of(weights_of(1)))

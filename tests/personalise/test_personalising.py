@@ -42,7 +42,7 @@ def test_every_user_is_reported_with_interval_and_reason(rated: Rated) -> None:
     for user in users:
         assert (user["n_train"], user["n_validation"], user["n_test"]) == (8, 4, 3)
         assert user["gain"]["low"] <= user["gain"]["value"] <= user["gain"]["high"]
-        assert user["why"]["key"] in ("won", "unsure", "harms")
+        assert user["why"]["key"] in ("begun", "spared", "won", "unsure", "harms")
 
 
 def test_the_page_says_it_in_both_languages_and_loads_nothing(rated: Rated) -> None:

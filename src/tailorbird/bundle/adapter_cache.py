@@ -138,7 +138,7 @@ class AdapterCache:
             except TailorbirdError as error:
                 log.error("an adapter is not used, the shared assistant answers: %s", error)
                 return _Entry(name, None)
-            except Exception:
+            except Exception:  # the thread that loads must live on; the log has all of it
                 log.exception("an adapter is not used, the shared assistant answers")
                 return _Entry(name, None)
         return _Entry("", None)

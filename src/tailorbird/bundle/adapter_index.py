@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tailorbird.errors import StoreError
+from tailorbird.store import database
 
 INDEX = "index.db"
 FORM = 1
@@ -54,15 +54,7 @@ def open_index(path: Path) -> sqlite3.Connection:
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     try:
-        deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while index.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            try:
-                index.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                # SQLite does not wait for its timeout here, so that two first openings can meet.
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
+        database.use_wal(index)
         index.execute("PRAGMA synchronous = NORMAL")
         index.execute("PRAGMA secure_delete = ON")  # a removed id is overwritten
         index.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

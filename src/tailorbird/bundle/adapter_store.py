@@ -40,13 +40,15 @@ class AdapterStore:
 
     Args:
         folder: made if missing. User ids are inside its index and in no file name.
+        segment_bytes: a file of adapters that would grow beyond it is followed by another.
 
     Raises StoreError where the folder cannot be used, is damaged, or was written by a newer
     version.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
+        self.segment_bytes = segment_bytes
         self._segments = Segments(folder)
         self._lock = threading.RLock()
         self._unsynced: set[int] = set()
@@ -246,7 +248,11 @@ class AdapterStore:
         last = index.execute("SELECT id, size FROM segment ORDER BY id DESC LIMIT 1").fetchone()
         segment, size = last or (0, 0)
         start = -(-size // ALIGNMENT) * ALIGNMENT
-        if last is None or segment in beside or (size and start + len(content) > SEGMENT_BYTES):
+        if (
+            last is None
+            or segment in beside
+            or (size and start + len(content) > self.segment_bytes)
+        ):
             start = 0
             segment = index.execute("INSERT INTO segment (size) VALUES (0)").lastrowid or 0
         self._segments.write(segment, start, content)

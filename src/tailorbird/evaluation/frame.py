@@ -30,6 +30,7 @@ def render_page(
     chapters: Sequence[str],
     words: Mapping[str, tuple[str, str]] = WORDS,
     version: str = __version__,
+    own: Path | None = None,
     **places: Any,
 ) -> str:
     """The page that *template*, an extension of ``frame.html``, makes of *places*.
@@ -39,10 +40,11 @@ def render_page(
         chapters: ids of the sections that the bar at the top leads to; each is a word, too.
         words: English and Chinese by key, those of the frame among them.
         version: of the program that made it.
+        own: a folder with the template and its ``.css``, where another room has them.
         places: what the template names.
     """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, *([own] if own else [])]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -54,8 +56,11 @@ def render_page(
     )
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    styles = [TEMPLATES / "report.css"]
+    if own:
+        styles.append((own / template).with_suffix(".css"))
     return environment.get_template(template).render(
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        style=Markup("".join(path.read_text(encoding="utf-8") for path in styles)),
         script=Markup(script),
         script_hash=digest,
         version=version,

@@ -87,7 +87,9 @@ class Outcome:
     chosen: dict[str, int]
     """Users by what they got."""
     confidence: float
-    """How sure the gate wanted to be."""
+    """How sure the gate wanted to be before a user leaves the reference."""
+    reference: str = NONE
+    """What every user with validation rows begins with."""
 
     @property
     def worse_fraction(self) -> float:
@@ -166,7 +168,7 @@ def prove(
         name: {"mean": one.population.mean, "spread": one.population.between**0.5}
         for name, one in shrunk.items()
     }
-    return _tested(candidates, users, _Judged(chosen, beliefs, population, confidence))
+    return _tested(candidates, users, _Judged(chosen, beliefs, population, confidence, reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ class _Judged:
     beliefs: Sequence[dict[str, Belief]]
     population: dict[str, dict[str, float]]
     confidence: float
+    reference: str
 
 
 def _tested(candidates: Candidates, users: Sequence[UserRows], judged: _Judged) -> Outcome:
@@ -219,6 +222,7 @@ def _tested(candidates: Candidates, users: Sequence[UserRows], judged: _Judged) 
         gain=gate.total_interval(gains, confidence=COVERAGE),
         population=judged.population,
         confidence=judged.confidence,
+        reference=judged.reference,
         chosen={name: counts[name] for name in (NONE, *CANDIDATES)},
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -11,19 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tailorbird import __version__, evaluation
+from tailorbird.evaluation import frame
+from tailorbird.evaluation.words import percent
 from tailorbird.personalise.candidates import CANDIDATES, NONE
 from tailorbird.personalise.proving import COVERAGE, Outcome, UserOutcome
-from tailorbird.personalise.words import NAMES, both
+from tailorbird.personalise.words import NAMES, WORDS, both
 from tailorbird.store import files
 
 JSON_NAME, PAGE_NAME = "personalise.json", "personalise.html"
 TEMPLATES = Path(__file__).parent / "templates"
-LOOK = Path(evaluation.__file__).parent / "templates"
-"""The style and the script of the report of a model, which this page shares."""
 MAX_SHOWN = 2000
 """Users in the table of the page; the JSON has all of them."""
 
@@ -49,21 +45,17 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "accuracies": outcome.accuracies,
         "gain": asdict(outcome.gain),
         "coverage": COVERAGE,
+        "reference": outcome.reference,
         "confidence": outcome.confidence,
         "population": outcome.population,
         "chosen": outcome.chosen,
         "worse_users_fraction": outcome.worse_fraction,
-        "users": [_user(user, outcome.confidence) for user in outcome.users],
+        "users": [_user(user, outcome) for user in outcome.users],
     }
 
 
-def why(user: UserOutcome, confidence: float) -> dict[str, Any]:
-    """The reason of the gate, or of a bad outcome, as a key of the words and its numbers.
-
-    >>> from tailorbird.records import Interval
-    >>> why(UserOutcome("a", 1, 0, 0, 0, "none", {}, {}, None), 0.9)
-    {'key': 'no_validation', 'n': 1}
-    """
+def why(user: UserOutcome, outcome: Outcome) -> dict[str, Any]:
+    """The reason of the gate, or of a bad outcome, as a key of the words and its numbers."""
     if user.is_worse:
         assert user.gain is not None
         believed = user.beliefs[user.chosen]
@@ -77,7 +69,10 @@ def why(user: UserOutcome, confidence: float) -> dict[str, Any]:
         }
     if not user.beliefs:
         return {"key": "no_validation", "n": user.n_train}
-    best = user.chosen if user.chosen != NONE else user.best
+    reference = outcome.reference
+    best = user.chosen
+    if best == NONE:
+        best = user.best if reference == NONE else reference
     believed = user.beliefs[best]
     numbers = {
         "candidate": best,
@@ -85,43 +80,39 @@ def why(user: UserOutcome, confidence: float) -> dict[str, Any]:
         "gain": believed.gain,
         "believed": believed.believed,
         "sure": believed.sure,
-        "confidence": confidence,
+        "confidence": outcome.confidence,
     }
     if user.chosen != NONE:
+        if user.chosen == reference:
+            return {"key": "begun", **numbers, "of_all": outcome.population[reference]["mean"]}
         return {"key": "won", **numbers}
+    if reference != NONE:
+        return {"key": "spared", **numbers}
     return {"key": "harms" if believed.believed <= 0 else "unsure", **numbers}
 
 
-def _user(user: UserOutcome, confidence: float) -> dict[str, Any]:
-    return asdict(user) | {"is_worse": user.is_worse, "why": why(user, confidence)}
+def _user(user: UserOutcome, outcome: Outcome) -> dict[str, Any]:
+    return asdict(user) | {"is_worse": user.is_worse, "why": why(user, outcome)}
 
 
 def render(report: Mapping[str, Any]) -> str:
     """The page of a report; it needs no other file and makes no request."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(t=both, candidate=candidate_name, reason=reason)
-    environment.filters.update(signed=signed, number=number, percent=percent, count="{:,}".format)
-    script = (LOOK / "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    styles = (LOOK / "report.css", TEMPLATES / "users.css")
     users = sorted(report["users"], key=lambda user: user["gain"]["value"] if user["gain"] else 0.0)
-    return environment.get_template("users.html").render(
-        style=Markup("".join(path.read_text(encoding="utf-8") for path in styles)),
-        script=Markup(script),
-        script_hash=digest,
-        version=__version__,
+    return frame.render_page(
+        "users.html",
+        chapters=("totals", "worse", "users"),
+        words=WORDS,
+        own=TEMPLATES,
         report=report,
         names=(NONE, *CANDIDATES),
         n_users=len(users),
         worse=[user for user in users if user["is_worse"]],
         users=users[:MAX_SHOWN],
         reach=_reach(users),
+        candidate=candidate_name,
+        reason=reason,
+        signed=signed,
+        number=number,
     )
 
 
@@ -144,7 +135,7 @@ def reason(why: Mapping[str, Any]) -> Markup:
     for key, value in why.items():
         if key in ("sure", "confidence"):
             numbers[key] = percent(value)
-        elif key in ("gain", "believed", "test"):
+        elif key in ("gain", "believed", "test", "of_all"):
             numbers[key] = signed(value)
         elif key == "candidate":
             numbers[key] = candidate_name(value)
@@ -169,15 +160,6 @@ def number(value: float) -> str:
     '0.7013'
     """
     return f"{value:.4f}" if math.isfinite(value) else "–"
-
-
-def percent(share: float) -> str:
-    """A share.
-
-    >>> percent(0.0178)
-    '1.8 %'
-    """
-    return f"{100 * share:.1f} %"
 
 
 def read(folder: Path) -> dict[str, Any] | None:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from markupsafe import Markup, escape
+from tailorbird.evaluation import words
 
 NAMES = {name: f"name_{name}" for name in ("none", "retrieval", "adapter", "both", "gated")}
 """Candidates → keys of WORDS."""
 
 WORDS: dict[str, tuple[str, str]] = {
+    **{name: words.WORDS[name] for name in ("skip", "made_by")},
     "title": ("What each user gets, and whether it helps", "每位用户得到什么，是否有帮助"),
-    "skip": ("Skip to the figures", "跳到正文"),
-    "made_by": (
-        "Written by Tailorbird {version}. "
-        "This page is one file: it loads nothing and sends nothing.",
-        "由缝叶莺 Tailorbird {version} 生成。"
-        "本页是单个文件：不加载任何外部内容，也不发送任何数据。",
-    ),
     "again": (
         "The test rows were opened {n} times. Figures after the first look may be too good.",
         "测试数据已被打开 {n} 次。第一次之后的结果可能偏乐观。",
@@ -87,6 +81,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "rows.",
         "没有方案被认为有帮助：最好的是{candidate}，{n} 条记录上 {gain}，收缩后 {believed}。",
     ),
+    "why_begun": (
+        "All users together gain most by this, {of_all} a row. {gain} on this user's {n} "
+        "validation rows does not say otherwise as surely as is asked for ({confidence}).",
+        "全体用户由此获益最多（每条 {of_all}）。该用户 {n} 条验证记录为 {gain}，"
+        "不足以按所要求的把握（{confidence}）另作选择。",
+    ),
+    "why_spared": (
+        "All users together gain most by {candidate}; here it lost: {gain} on {n} validation rows.",
+        "全体用户由{candidate}获益最多，但在此处有损：{n} 条验证记录为 {gain}。",
+    ),
     "why_won": (
         "Gained {gain} on {n} validation rows, {believed} drawn toward all users; {sure} sure.",
         "在 {n} 条验证记录上增益 {gain}，向全体收缩后 {believed}；把握 {sure}。",
@@ -107,13 +111,5 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-def both(key: str, **values: Any) -> Markup:
-    """The text under *key* in both languages, *values* filled in and escaped.
-
-    >>> both("user")
-    Markup('<span class="en" lang="en">User</span><span class="zh" lang="zh">用户</span>')
-    """
-    english, chinese = (Markup(escape(text)).format(**values) for text in WORDS[key])
-    return Markup(
-        '<span class="en" lang="en">{}</span><span class="zh" lang="zh">{}</span>'
-    ).format(english, chinese)
+both = partial(words.both, words=WORDS)
+"""The text under a key in both languages; see `tailorbird.evaluation.words.both`."""

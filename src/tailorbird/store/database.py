@@ -80,6 +80,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     """Settings of a new connection; the driver leaves BEGIN to `_begin_sqlite`."""
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
+    use_wal(connection)
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers go on beside a writer, from here on and for everybody who opens the file."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
         try:
