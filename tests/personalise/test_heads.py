@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +12,6 @@ from tailorbird.errors import ConfigError
 from tailorbird.modeling.adapters.own_rows import OwnRows, Retrieval
 from tailorbird.personalise.candidates import Candidates, HeadAdapters
 from tailorbird.personalise.heads import HeadPrior, Heads
-from tailorbird.personalise.newcomers import KnownHeads
 from tailorbird.personalise.proving import make_candidates, prove
 from tailorbird.personalise.splitting import UserRows, divide_by_user
 from tailorbird.personalise.view import UNSEEN_MASS, View
@@ -179,31 +176,3 @@ def test_a_class_that_only_one_user_has_can_be_learned_by_that_user_alone() -> N
     assert own["adapter"].exp()[:, 3].min() > 0.3
     other = candidates.answers(users[1], users[1].train, users[1].test)
     assert other["adapter"].exp()[:, 3].max() < 0.01
-
-
-def test_a_newcomer_is_answered_as_similar_users_are() -> None:
-    view = numbers(200)
-    view.truth[:100] += 2.0  # ten generous users, then ten strict ones
-    view.truth[100:] -= 2.0
-    users = users_of(view, 20, 10)
-    heads = Heads.over(view, range(200))
-    known = KnownHeads.of(heads, users[1:], HeadPrior(level=3.0))
-    started_s = time.perf_counter()
-    weight, bias = known.mixture(view, users[0].train[:3], n_similar=5)
-    assert time.perf_counter() - started_s < 1.0
-    change = view.features_of(users[0].test) @ weight.T + bias
-    assert 1.5 < change.mean() < 2.5
-    nothing = known.mixture(view, [], n_similar=5)
-    assert nothing[0].abs().max() == nothing[1].abs().max() == 0  # nobody is known to be like them
-
-
-def test_a_newcomer_among_ten_thousand_is_answered_within_a_second() -> None:
-    view = numbers(20)
-    generator = torch.Generator().manual_seed(0)
-    known = KnownHeads(
-        torch.randn(10_000, 1, 8, generator=generator).double(),
-        torch.randn(10_000, 1, generator=generator).double(),
-    )
-    started_s = time.perf_counter()
-    known.mixture(view, range(5))
-    assert time.perf_counter() - started_s < 1.0

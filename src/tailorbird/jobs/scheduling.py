@@ -22,7 +22,7 @@ import torch
 from tailorbird.jobs.doing import Listening, OnReport, do_job, do_jobs_together
 from tailorbird.jobs.files import JobFiles
 from tailorbird.jobs.job import Base, Job, JobResult, check_jobs
-from tailorbird.jobs.shared_base import one_thread
+from tailorbird.jobs.shared_base import SharedBase, one_thread
 from tailorbird.jobs.workers import Workplace, in_processes
 from tailorbird.records import Example
 
@@ -76,46 +76,61 @@ def run_jobs(
             yield done
     if not left:
         return
-    listening = Listening(on_report, stop)
-    model, is_cuda = left[0].settings.model, torch.cuda.is_available()
+    model, device = left[0].settings.model, "cuda" if torch.cuda.is_available() else "cpu"
     place = Workplace(
         base,
         pool,
         folder,
-        files.dtype("cuda" if is_cuda else "cpu"),
+        files.dtype(device),
         trunk_folder or folder / "trunk",
         file_bytes=model.trunk_file_mb * 10**6,
         memory_bytes=model.trunk_cache_mb * 10**6,
     )
+    listening = Listening(on_report, stop)
     shared = place.open(say)
     shared.prepare(left)
-    if is_cuda:
+    if device == "cuda":
         say(f"{len(left):,} jobs share their steps on the GPU")
         yield from do_jobs_together(shared, left, files, listening)
         return
-    if _why_here(place, left):
-        n_workers = 1
-    while left and n_workers < 2:
-        if stop():
-            return
+    n_workers = 1 if _is_for_here(place, left) else n_workers
+    n_workers = yield from _here(shared, left, files, listening, say=say, n_workers=n_workers)
+    if left and n_workers > 1:
+        yield from in_processes(place, left, n_workers, listening)
+
+
+def _here(
+    shared: SharedBase,
+    left: list[Job],
+    files: JobFiles,
+    listening: Listening,
+    *,
+    say: Say,
+    n_workers: int,
+) -> Generator[JobResult, None, int]:
+    """Do in this process what is done here, taking it from *left*; how many shall do the rest.
+
+    With *n_workers* 0 that is the first job, to see how long one takes; with 1 it is all of them.
+    """
+    while left and n_workers < 2 and not listening.stop():
         started_s = time.perf_counter()
         with one_thread():
             result = do_job(shared, left.pop(0), files, listening)
         if result is None:
-            return
+            return 0
         yield result
         if n_workers == 0:
             n_workers, why = _worth(len(left), time.perf_counter() - started_s, _n_cores())
             say(f"{len(left):,} jobs left: {why}")
-    if left:
-        yield from in_processes(place, left, n_workers, listening)
+    return n_workers
 
 
-def _why_here(place: Workplace, jobs: Sequence[Job]) -> str:
-    """Why other processes cannot do these jobs, or not with the same outcome; empty: they can."""
-    if any(job.settings.task.plugin for job in jobs):
-        return "plug-ins are loaded in this process"
-    return "" if place.file_bytes else "states of frozen layers are in this process's memory"
+def _is_for_here(place: Workplace, jobs: Sequence[Job]) -> bool:
+    """Whether other processes cannot do these jobs, or not with the same outcome.
+
+    Plug-ins are loaded in this process, and states that are in no file are in its memory.
+    """
+    return not place.file_bytes or any(job.settings.task.plugin for job in jobs)
 
 
 def _worth(n_jobs: int, job_s: float, n_cores: int) -> tuple[int, str]:
