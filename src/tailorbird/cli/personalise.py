@@ -19,6 +19,10 @@ Rows = Annotated[
 ]
 
 
+SETTLE_S = 1.5
+"""A service that runs meanwhile writes down every second what it has answered."""
+
+
 def personalise(
     rows: Rows,
     *,
@@ -129,7 +133,7 @@ def forget(
     found = []
     with api.open_workspace(workspace) as space:
         for user in users:
-            one = forgetting.forget(space, user, say=display.say)
+            one = forgetting.forget(space, user, settle_s=SETTLE_S, say=display.say)
             found.append({"user": user, **personalising.as_json(one)})
     if as_json:
         print_json({"users": found})

@@ -14,10 +14,12 @@ import json
 import mmap
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import delete, select
 
@@ -32,6 +34,9 @@ from tailorbird.store import ServedRow, Workspace, files
 
 MODEL_FILES = {".safetensors", ".states", ".gguf", ".npy"}
 """Numbers alone: no text is looked for in them."""
+
+BUSY_S = 10.0
+"""How long readers of the database are waited for."""
 
 
 @dataclass
@@ -56,9 +61,14 @@ def forget(
     user: str,
     *,
     store: Keeps | None = None,
+    settle_s: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Forgotten:
-    """Remove *user* from the workspace and from *store*; then look through every file for them."""
+    """Remove *user* from the workspace and from *store*; then look through every file for them.
+
+    A service that runs beside it writes down what it has answered a second later (`Recorder`). Give
+    *settle_s* more than that, and what came meanwhile is removed, too.
+    """
     found, traces = Forgotten(), Traces(user)
     runs = [path for path in sorted(workspace.runs_path.iterdir()) if path.is_dir()]
     for path in (run / name for run in runs for name in ROW_FILES):
@@ -68,6 +78,11 @@ def forget(
     with workspace.sessions() as session:
         for served in session.scalars(select(ServedRow)):
             traces.note({"user": served.user, "text": served.text})
+    if traces.mine:  # states first: once the rows are gone, nobody knows that there were any
+        for folder in (workspace.cache_path, *(run / "jobs" for run in runs)):
+            _remove(folder / "trunk", found)
+    else:
+        say(f"no row of {user} is known here")
     eraser = Eraser(traces)
     if store is not None:
         store.remove(user)
@@ -77,10 +92,11 @@ def forget(
         _forget_words(run, user, eraser, found)
         for path in run.rglob(f"*{job_name(user)}*"):
             _remove(path, found)
-        _remove(run / "jobs" / "trunk", found)
-    _remove(workspace.cache_path / "trunk", found)
     found.n_served = _forget_served(workspace, user)
     _forget_in_bundles(workspace, eraser, found)
+    if settle_s:
+        time.sleep(settle_s)
+        found.n_served += _forget_served(workspace, user)
     found.left = list(still_there(workspace.path, user, traces.texts))
     say(
         f"forgotten: {found.n_rows:,} rows of runs, {found.n_served:,} of what was served, "
@@ -141,13 +157,23 @@ def _forget_served(workspace: Workspace, user: str) -> int:
     with workspace.writing() as session:
         done = session.execute(delete(ServedRow).where(ServedRow.user.in_(names_of(user))))
     if workspace.engine.dialect.name == "sqlite":
-        raw = workspace.engine.raw_connection()
-        try:  # outside of any transaction, as both want it
-            raw.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
-            raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-        finally:
-            raw.close()
+        _leave_no_free_pages(workspace)
     return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _leave_no_free_pages(workspace: Workspace) -> None:
+    """Write the database anew, and empty its log once nobody reads what was before."""
+    raw = workspace.engine.raw_connection()
+    connection: Any = raw.driver_connection
+    try:  # outside of any transaction, as both want it
+        connection.execute("VACUUM")
+        deadline = time.monotonic() + BUSY_S
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # is it busy?
+            if time.monotonic() > deadline:
+                return  # what is left is found by who looks through all files
+            time.sleep(0.05)
+    finally:
+        raw.close()
 
 
 def _forget_in_bundles(workspace: Workspace, eraser: Eraser, found: Forgotten) -> None:

@@ -162,7 +162,7 @@ def find_task_columns(
         raise DataError(
             f"{task} needs {NEEDS[task]}; the columns are {listed(columns)}",
             where=name,
-            cure='name the columns, as columns={"text": "title", …}',
+            cure="name them, as --set reading.text=title",
         )
     for field, column in found.items():
         if field not in named and getattr(result, field) and field not in ("id", "user", "time"):
