@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -88,6 +91,40 @@ def peak_gib() -> float:
     lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
     found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(found[0]) / 2**20 if found else 0.0
+
+
+class MemoryWatch:
+    """The most memory that this process and its children hold together while the block runs.
+
+    Each page counts once, however many of them share it: proportional shares, looked up five times
+    a second (`/proc/PID/smaps_rollup`).
+    """
+
+    peak_gib = 0.0
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        me = multiprocessing.current_process().pid
+        while not self._over.wait(0.2):
+            children = [child.pid for child in multiprocessing.active_children()]
+            held = sum(_share_gib(number) for number in (me, *children) if number)
+            self.peak_gib = max(self.peak_gib, held)
+
+
+def _share_gib(number: int) -> float:
+    with suppress(OSError):  # it may have ended meanwhile
+        text = Path(f"/proc/{number}/smaps_rollup").read_text(encoding="utf-8")
+        return sum(int(line.split()[1]) for line in text.splitlines() if line[:4] == "Pss:") / 2**20
+    return 0.0
 
 
 def folder_option(about: str | None, *, folder: str) -> argparse.ArgumentParser:

@@ -12,7 +12,8 @@
 
 The clock of ours and of *PEFT, best* runs from rows in memory to the last result: loading,
 tokenising, computing states, training, validating, writing. ``time_over_two_peft_runs`` is the
-slower of search and folds over twice the time of *PEFT, best*.
+slower of search and folds over twice the time of *PEFT as it comes*;
+``time_over_two_best_peft_runs`` over twice that of *PEFT, best*.
 """
 
 from __future__ import annotations
@@ -184,21 +185,20 @@ def result_of(medians: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
     >>> seconds = {"search": 90.0, "folds": 80.0, "PEFT, best": 50.0, "PEFT as it comes": 100.0}
     >>> rows = {name: {"seconds": s, "accuracy": 0.9} for name, s in seconds.items()}
-    >>> result_of(rows)["time_over_two_peft_runs"]
-    0.9
+    >>> found = result_of(rows)
+    >>> found["time_over_two_peft_runs"], found["time_over_two_best_peft_runs"]
+    (0.45, 0.9)
     """
     seconds = {name: row["seconds"] for name, row in medians.items()}
     slower_s = max(seconds["search"], seconds["folds"])
-    two_s, two_plain_s = 2 * seconds["PEFT, best"], 2 * seconds["PEFT as it comes"]
+    two_s, two_best_s = 2 * seconds["PEFT as it comes"], 2 * seconds["PEFT, best"]
     return {
         "time_over_two_peft_runs": slower_s / two_s,
-        "search_time_over_two_peft_runs": seconds["search"] / two_s,
-        "folds_time_over_two_peft_runs": seconds["folds"] / two_s,
-        "time_over_two_plain_peft_runs": slower_s / two_plain_s,
+        "time_over_two_best_peft_runs": slower_s / two_best_s,
         "search_s": seconds["search"],
         "folds_s": seconds["folds"],
-        "peft_run_s": seconds["PEFT, best"],
-        "plain_peft_run_s": seconds["PEFT as it comes"],
+        "peft_run_s": seconds["PEFT as it comes"],
+        "best_peft_run_s": seconds["PEFT, best"],
         "accuracy_search": medians["search"]["accuracy"],
         "accuracy_folds": medians["folds"]["accuracy"],
         "accuracy_peft": medians["PEFT, best"]["accuracy"],

@@ -16,7 +16,11 @@ The tree (each leaf is also the standard exception named beside it)::
     ├── BundleError            RuntimeError  a bundle cannot be written or loaded
     │   └── CorruptBundleError               a file differs from its manifest
     ├── StoreError             RuntimeError  the workspace or its database
-    ├── RequestError           ValueError    a client's request; becomes a 4xx
+    ├── KnowledgeError         ValueError    a document, a rule or a fact cannot be used
+    ├── RequestError           ValueError    a client's request; becomes a 422
+    │   ├── ForbiddenError                   not for who asks; becomes a 403
+    │   ├── NotFoundError                    what it names is not there; becomes a 404
+    │   └── ConflictError                    somebody else was first; becomes a 409
     └── UnavailableError       RuntimeError  nothing can be answered now; becomes a 503
 """
 
@@ -114,8 +118,24 @@ class StoreError(TailorbirdError, RuntimeError):
     """The workspace folder or its database cannot be used."""
 
 
+class KnowledgeError(TailorbirdError, ValueError):
+    """A document, a rule or a fact cannot be used."""
+
+
 class RequestError(TailorbirdError, ValueError):
-    """A client's request cannot be answered; the service turns it into a 4xx."""
+    """A client's request cannot be answered; the service turns it into a 422."""
+
+
+class ForbiddenError(RequestError):
+    """Whoever asks may not do this; becomes a 403."""
+
+
+class NotFoundError(RequestError):
+    """What the request names is not there; becomes a 404."""
+
+
+class ConflictError(RequestError):
+    """Somebody else was first, or it is too late; becomes a 409."""
 
 
 class UnavailableError(TailorbirdError, RuntimeError):

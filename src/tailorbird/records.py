@@ -240,6 +240,24 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document, and how well it fits a question."""
+
+    id: str
+    document: str
+    """The name of the document."""
+    heading: str
+    """All headings above it, as ``Returns › How long``; empty: none."""
+    text: str
+    score: float
+    """Higher is better; passages of one search compare with each other, and with nothing else."""
+    support: float = 0.0
+    """Calibrated probability that it answers the question, in [0, 1]."""
+    question: str = ""
+    """Of a question with its answer: the question."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a candidate may replace the current bundle, and why."""
 

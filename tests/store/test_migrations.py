@@ -23,11 +23,20 @@ def test_the_migrated_schema_equals_the_tables(workspace: Workspace) -> None:
         )
         assert compare_metadata(context, Base.metadata) == []
     assert set(inspect(workspace.engine).get_table_names()) == {
+        "admin_actions",
         "alembic_version",
         "bundles",
+        "chunks",
+        "conversations",
+        "decisions",
         "deployments",
+        "documents",
+        "drafts",
+        "keys",
+        "rule_sets",
         "runs",
         "served_interactions",
+        "turns",
     }
 
 

@@ -13,12 +13,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from tailorbird.errors import RequestError, TailorbirdError, UnavailableError
+from tailorbird.errors import (
+    ConflictError,
+    ForbiddenError,
+    KnowledgeError,
+    NotFoundError,
+    RequestError,
+    TailorbirdError,
+    UnavailableError,
+)
 
 log = logging.getLogger(__name__)
 
 EXAMPLE = '{"texts": ["where is my parcel?"]}'
 KEYS = ("texts", "user")
+STATUSES = {ForbiddenError: 403, NotFoundError: 404, ConflictError: 409}
 CURES = {
     401: "send the header Authorization: Bearer KEY",
     404: "GET /docs lists the routes",
@@ -45,6 +54,7 @@ def refusal(
 def refuse_in_sentences(app: FastAPI) -> None:
     """Turn every error that reaches *app* into a refusal."""
     app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(KnowledgeError, _on_request_error)
     app.add_exception_handler(UnavailableError, _on_unavailable)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -88,7 +98,8 @@ def _kind(value: Any) -> str:
 
 
 async def _on_request_error(request: Request, error: Any) -> JSONResponse:
-    return refusal(422, error.what, where=error.where or request.url.path, cure=error.cure)
+    status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 422)
+    return refusal(status, error.what, where=error.where or request.url.path, cure=error.cure)
 
 
 async def _on_unavailable(request: Request, error: Any) -> JSONResponse:

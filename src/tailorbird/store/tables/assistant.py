@@ -1,59 +1,17 @@
-"""The tables of the workspace database.
-
-A change here needs a migration in ``migrations/versions``; a test compares the two.
-"""
+"""Runs, bundles, what is live since when, and what was served."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any, Literal
-from uuid import uuid4
+from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import DateTime, Dialect, ForeignKey, MetaData, String, Text, TypeDecorator
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tailorbird.store.tables.base import Base, UtcDateTime, new_id, utc_now
 
 RunStatus = Literal["running", "done", "failed", "interrupted"]
 DeploymentAction = Literal["publish", "roll back"]
-
-
-def utc_now() -> datetime:
-    """The present moment, timezone-aware."""
-    return datetime.now(UTC)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: aware when it goes in, UTC when it comes out, also where SQLite keeps no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert an aware *value* to UTC; ValueError for one without a zone."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"time {value} has no timezone; pass an aware datetime")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give the zone back that the database did not keep."""
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-class Base(MappedAsDataclass, DeclarativeBase):
-    """What all tables share: constraint names that later migrations can refer to."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
 
 
 class RunRow(Base, kw_only=True):
@@ -106,9 +64,7 @@ class ServedRow(Base, kw_only=True):
 
     __tablename__ = "served_interactions"
 
-    id: Mapped[str] = mapped_column(
-        String(36), primary_key=True, default_factory=lambda: uuid4().hex
-    )
+    id: Mapped[str] = mapped_column(String(36), primary_key=True, default_factory=new_id)
     time: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now, index=True)
     user: Mapped[str | None] = mapped_column(String(200), default=None)
     text: Mapped[str] = mapped_column(Text)
