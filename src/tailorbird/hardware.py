@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import platform
 import time
@@ -85,3 +87,14 @@ def processor() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "dtype": str(compute_dtype()[0]).removeprefix("torch."),
     }
+
+
+def release_memory() -> None:
+    """Give memory that this process no longer needs back to the system, where it takes it.
+
+    What was freed stays with the process otherwise, for what it may want next.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc
+    if trim is not None:
+        trim(0)

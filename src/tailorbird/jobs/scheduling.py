@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from tailorbird.hardware import release_memory
 from tailorbird.jobs.doing import Listening, OnReport, do_job, do_jobs_together
 from tailorbird.jobs.files import JobFiles
 from tailorbird.jobs.job import Base, Job, JobResult, check_jobs
@@ -96,6 +97,8 @@ def run_jobs(
     n_workers = 1 if _is_for_here(place, left) else n_workers
     n_workers = yield from _here(shared, left, files, listening, say=say, n_workers=n_workers)
     if left and n_workers > 1:
+        del shared  # each process has its own
+        release_memory()
         yield from in_processes(place, left, n_workers, listening)
 
 

@@ -7,11 +7,12 @@ given one job after another, so that a process that dies takes one job with it.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -34,6 +35,9 @@ MAX_TRIES = 2
 WIND_UP_S = 20.0
 """So long a process that is to stop may take to keep the state of its job."""
 LOOK_EVERY_S = 0.2
+KEPT_PRODUCTS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}
+"""Sizes of bf16 products whose code a process keeps, 0.65 MB each; batches of one kind of job have
+fewer. oneDNN's own limit is 1,024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,18 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Within the block a new process finds *values*, unless the caller has set them."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 class _Worker:
     """A process, the line to it, and the job that it has."""
 
@@ -92,7 +108,7 @@ class _Worker:
         self.line, theirs = context.Pipe()
         arguments = (theirs, place, is_heard)
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        with _without_main():
+        with _without_main(), _environment(KEPT_PRODUCTS):
             self.process.start()
         theirs.close()  # so that the line ends when the process does
         self.job: Job | None = None
