@@ -40,7 +40,7 @@ CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """How sure a gate may want to be, from lax to strict."""
 NOISE = 2.0
 """Standard errors that what a gate gains must be above nothing; else it is the strictest."""
-DOUBT = 0.5
+DOUBT = 1.0
 """Standard errors by which a lax gate must be better than a strict one."""
 PRIOR_ROWS = 4.0
 """A user's variance counts as if so many rows of average variance stood beside their own."""
@@ -276,8 +276,8 @@ def choose_confidence(
     gained, as the rows to come will. Users count alike, however many rows they have. Where the best
     level gains nothing beyond twice its standard error over users, nobody is known to gain by
     leaving, and the strictest of *levels* is taken. Else it is the best, or a stricter one that is
-    worse by less than half the standard error of the difference (as the rule of one standard
-    error: Hastie et al., Elements of Statistical Learning, section 7.10).
+    worse by less than the standard error of the difference (the rule of one standard error: Hastie
+    et al., Elements of Statistical Learning, section 7.10).
 
     Args:
         rows: gains over the reference of each user's rows, oldest first, by candidate.

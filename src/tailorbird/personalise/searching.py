@@ -23,7 +23,9 @@ from tailorbird.personalise.splitting import UserRows
 from tailorbird.personalise.view import View
 
 N_USERS = 200
-"""Users whose rows choose; more hardly change the choice."""
+"""Users whose rows choose, where each has many; more hardly change the choice."""
+N_ROWS_IN_ALL = 20_000
+"""Where they have few, more users are asked, until they have so many rows together."""
 N_ROWS = 200
 """Newest rows of each part of such a user; all that is tried takes time as their cube."""
 N_ROUNDS = 2
@@ -39,20 +41,29 @@ PRIORS: Mapping[str, Sequence[Any]] = {
 RETRIEVALS: Mapping[str, Sequence[Any]] = {
     "form": ("mean", "median"),
     "doubt": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
-    "sharpness": (0.0, 3.0, 10.0, 30.0),
+    "sharpness": (0.0, 3.0, 10.0, 30.0, 100.0, 300.0),
     "half_life": (0.0, 10.0, 30.0, 100.0),
 }
 _OF_NUMBERS = {"is_robust", "form"}
 
 
 def some_users(users: Sequence[UserRows], *, seed: int = 0) -> list[UserRows]:
-    """At most N_USERS of those that have something to choose by, with at most N_ROWS a part."""
+    """Some of those that have something to choose by, with at most N_ROWS a part.
+
+    They are N_USERS, or more while they have fewer than N_ROWS_IN_ALL rows together.
+    """
     able = [user for user in users if user.train and user.validation]
-    chosen = able if len(able) <= N_USERS else random.Random(seed).sample(able, N_USERS)
-    return [
-        replace(user, train=user.train[-N_ROWS:], validation=user.validation[:N_ROWS])
-        for user in chosen
-    ]
+    random.Random(seed).shuffle(able)
+    chosen: list[UserRows] = []
+    n_rows = 0
+    for user in able:
+        if len(chosen) >= N_USERS and n_rows >= N_ROWS_IN_ALL:
+            break
+        chosen.append(
+            replace(user, train=user.train[-N_ROWS:], validation=user.validation[:N_ROWS])
+        )
+        n_rows += len(chosen[-1].train) + len(chosen[-1].validation)
+    return chosen
 
 
 def search_prior(heads: Heads, users: Sequence[UserRows]) -> HeadPrior:
