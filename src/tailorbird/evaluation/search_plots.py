@@ -184,7 +184,7 @@ def _axis(x: float, marks: Sequence[tuple[float, str]], name: str, k: int) -> li
     return [
         element("line", x1=x, x2=x, y1=30, y2=TALL - 34, class_="grid"),
         *(element("text", text, x=x + 4, y=y + 4, class_="tick halo") for y, text in marks),
-        element("text", escape(name), x=x, y=TALL - 14 + 12 * (k % 2), class_="soft mid"),
+        element("text", escape(name), x=x, y=TALL - 17 + 12 * (k % 2), class_="soft mid"),
     ]
 
 
