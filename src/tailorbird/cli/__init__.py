@@ -18,6 +18,7 @@ from tailorbird.cli import (
     folds,
     personalise,
     predict,
+    rules,
     search,
     serve,
     stages,
@@ -79,6 +80,7 @@ app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
 app.command("rollback", rich_help_panel=_AROUND)(workspace.rollback)
 app.command("doctor", rich_help_panel=_AROUND)(doctor.doctor)
 app.add_typer(weights.app, name="weights", rich_help_panel=_AROUND)
+app.add_typer(rules.app, name="rules", rich_help_panel=_AROUND)
 
 
 def main() -> None:
