@@ -55,6 +55,8 @@ LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
     ("personalise", "evaluation.frame"),  # its page is framed as all pages are
     ("personalise", "evaluation.words"),  # and says the same words in the same way
+    ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full
+    ("api", "evaluation.explaining"),  # one text of one model; no part of a report
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report

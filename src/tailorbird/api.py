@@ -471,6 +471,18 @@ def current_bundle(workspace: Workspace, bundle_id: str = "") -> Bundle:
     return load_bundle(folder)
 
 
+def explain(bundle: Bundle, text: str, intent: str = "") -> dict[str, Any]:
+    """Which words of a text speak for its *intent* (else the likeliest), as the page shows it.
+
+    JSON-ready: see `tailorbird.evaluation.explaining.Explanation`. Raises ConfigError where the
+    model is of a kind that cannot be explained, or does not know the intent.
+    """
+    from tailorbird.evaluation.explaining import explain as attribute
+
+    model: Any = bundle.classifier
+    return attribute(model, text, label=intent, temperature=bundle.temperature).to_json()
+
+
 def go_live(workspace: Workspace, bundle_id: str, reason: str) -> None:
     """Make an existing bundle the live one."""
     registry.publish(workspace, current_bundle(workspace, bundle_id), reason)
