@@ -228,6 +228,12 @@ def test_a_rule_about_a_number_that_nobody_knows_is_put_aside() -> None:
     assert ruling.notes == ("rule 'late' was put aside: hour is not known here",)
 
 
+def test_values_of_a_wrong_kind_are_as_good_as_unknown() -> None:
+    rules = RuleSet.read(rule("late", "hour > 20") + rule("next", 'slots.order == ""'), "")
+    ruling = rules.decide({"text": None, "hour": "noon", "anger": None, "slots": 3})
+    assert ruling.rule == rules.rules[1]
+
+
 def test_slots_hold_no_templates() -> None:
     rules = RuleSet.read(rule(more='answer.en = "Order {order}"'), FACTS)
     ruling = rules.decide({"text": "x", "slots": {"order": "{X200 | warranty}"}})

@@ -6,9 +6,9 @@ Agents read; admins change, and try out what they have not saved yet.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from tailorbird.assistants.service_desk.rule_schemas import (
     Changes,
@@ -26,6 +26,7 @@ from tailorbird.text import language_of
 
 Agent = Annotated[Person, needs("agent")]
 Admin = Annotated[Person, needs("admin")]
+Number = Annotated[int, Query(ge=0, lt=2**31)]
 NoteAction = Callable[..., None]
 """``note(person, action, target, **detail)``, called after something was changed."""
 
@@ -39,7 +40,7 @@ def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> AP
     router = APIRouter(prefix="/v1/rules", tags=["rules"])
 
     @router.get("", summary="The rules and facts in force, or of any version")
-    def read(person: Agent, version: int | None = None) -> Rules:
+    def read(person: Agent, version: Number | None = None) -> Rules:
         saved = rules.saved_version(workspace, version)
         return Rules.of(saved, saved.read())
 
@@ -64,7 +65,9 @@ def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> AP
         return History.of(rules.history(workspace))
 
     @router.get("/changes", summary="What changed between two versions, in sentences")
-    def changes(person: Agent, old: int, new: int | None = None, language: str = "en") -> Changes:
+    def changes(
+        person: Agent, old: Number, new: Number | None = None, language: Literal["zh", "en"] = "en"
+    ) -> Changes:
         before, after = (rules.load_rules(workspace, number) for number in (old, new))
         found = rules.difference(before, after, language)
         return Changes(old=before.version, new=after.version, changes=found)
@@ -77,10 +80,9 @@ def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> AP
             saved.facts if test.facts is None else test.facts,
             version=saved.version,
         )
-        values = test.values | {"text": test.text}
-        values.setdefault("language", language_of(test.text))
-        ruling = tried.decide(values)
-        answer = tried.facts.ask(test.text, str(values["language"]))
+        values = test.values.model_dump(exclude_none=True) | {"text": test.text}
+        language = values.setdefault("language", language_of(test.text))
+        ruling, answer = tried.decide(values), tried.facts.ask(test.text, language)
         return Ruled.of(ruling, answer, tried.version)
 
     return router

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -104,6 +104,23 @@ class Changes(BaseModel):
     changes: list[str]
 
 
+class Values(BaseModel):
+    """What rules look at beside the text; what is left out is not known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    intent: str | None = None
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    language: Literal["zh", "en"] | None = None
+    user: str | None = None
+    n_turns: int | None = Field(default=None, ge=0)
+    n_unsure: int | None = Field(default=None, ge=0)
+    anger: float | None = Field(default=None, ge=0, le=1)
+    hour: int | None = Field(default=None, ge=0, le=23)
+    weekday: int | None = Field(default=None, ge=1, le=7)
+    slots: dict[str, str] = Field(default_factory=dict)
+
+
 class RulesTest(BaseModel):
     """A message, and what else rules look at."""
 
@@ -117,11 +134,13 @@ class RulesTest(BaseModel):
     )
 
     text: str = Field(max_length=10_000)
-    values: dict[str, Any] = Field(
-        default_factory=dict, description="intent, confidence, anger, hour, slots, …"
+    values: Values = Field(default_factory=Values)
+    rules: str | None = Field(
+        default=None, description="Rules that are not saved yet.", max_length=1_000_000
     )
-    rules: str | None = Field(default=None, description="Rules that are not saved yet.")
-    facts: str | None = Field(default=None, description="Facts that are not saved yet.")
+    facts: str | None = Field(
+        default=None, description="Facts that are not saved yet.", max_length=MAX_FACTS_CHARS
+    )
 
 
 class FactsShown(BaseModel):

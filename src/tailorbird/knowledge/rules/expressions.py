@@ -14,6 +14,7 @@ import importlib
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -123,8 +124,11 @@ def typed(values: Mapping[str, Any], facts: Graph) -> dict[str, Any]:
     """
     told: dict[str, Any] = {name: str(values.get(name) or "") for name in _TEXTS}
     told["text"] = told["text"][:MAX_TEXT_CHARS]
-    told |= {n: float(values[n]) for n in _NUMBERS if values.get(n) is not None}
-    for name, value in dict(values.get(SLOTS) or {}).items():
+    for name in _NUMBERS:
+        with suppress(TypeError, ValueError, KeyError):
+            told[name] = float(values[name])
+    slots = values.get(SLOTS)
+    for name, value in (slots if isinstance(slots, Mapping) else {}).items():
         told[f"{SLOTS}.{name}"] = str(value or "")
     return told | {"fact": facts.fact, "is_a": facts.is_a}
 
