@@ -90,43 +90,15 @@ def explain(
 
     Source: Sundararajan et al. 2017, section 3.
     """
-    try:
-        integrated_gradients: Any = importlib.import_module("captum.attr").IntegratedGradients
-    except ModuleNotFoundError as error:
-        raise missing_extra("captum", extra="explain") from error
     _check(model, label)
     ids, spans = _tokens(model, text)
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            states = _embedded(model, ids)  # (T, D)
-            nothing = _embedded(model, _emptied(model, ids, spans))  # (T, D)
-            logits = model.logits([text])[0] / temperature  # (C,)
+        logits = model.logits([text])[0] / temperature  # (C,)
         index = model.labels.index(label) if label else int(logits.argmax())
-
-        def log_odds(path: Tensor) -> Tensor:
-            """(S, T, D) → (S,)."""
-            copies = pack([ids] * len(path)).to(path.device)
-            batch = replace(copies, states=path.flatten(0, 1))
-            return _log_odds(model(batch).float() / temperature, index)
-
-        at_once = max(1, MAX_TOKENS_AT_ONCE // len(ids))
-        with torch.enable_grad():
-            weights = (
-                integrated_gradients(log_odds)
-                .attribute(
-                    states[None],
-                    nothing[None],
-                    n_steps=n_steps,
-                    internal_batch_size=at_once if at_once < n_steps else None,
-                )[0]
-                .detach()
-                .sum(-1)
-            )  # (T,)
-        with torch.no_grad():
-            ends = log_odds(torch.stack([states, nothing]))
-        total = float(ends[0] - ends[1])
+        path = _Path(model, ids, _emptied(model, ids, spans), index, temperature)
+        weights, total = path.attribute(n_steps)  # (T,)
     finally:
         model.train(was_training)
     words, rest = _of_words(text, spans, weights.tolist())
@@ -139,6 +111,58 @@ def explain(
         total=total,
         gap=total - float(weights.sum()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """The straight line from empty words to a text, and what a model makes of its points."""
+
+    model: TextModel
+    ids: list[int]
+    """T tokens of the text."""
+    empty: list[int]
+    """T tokens that say nothing."""
+    index: int
+    """Of the label."""
+    temperature: float
+
+    def attribute(self, n_steps: int) -> tuple[Tensor, float]:
+        """(T,) what each token adds to the log-odds, and what they should add up to."""
+        try:
+            captum: Any = importlib.import_module("captum.attr")
+        except ModuleNotFoundError as error:
+            raise missing_extra("captum", extra="explain") from error
+        with torch.no_grad():
+            text, empty = (self._embedded(ids)[None] for ids in (self.ids, self.empty))
+            ends = self._log_odds(torch.cat([text, empty]))
+        at_once = max(1, MAX_TOKENS_AT_ONCE // len(self.ids))
+        with torch.enable_grad():
+            found = captum.IntegratedGradients(self._log_odds).attribute(
+                text,
+                empty,
+                n_steps=n_steps,
+                internal_batch_size=at_once if at_once < n_steps else None,
+            )  # (1, T, D)
+        weights: Tensor = found[0].detach().sum(-1)
+        return weights, float(ends[0] - ends[1])
+
+    def _log_odds(self, path: Tensor) -> Tensor:
+        """(S, T, D) → (S,): how much likelier the label is than all the others together, in nats.
+
+        Positions and attention are those of the text at every point of the path.
+        """
+        copies = pack([self.ids] * len(path)).to(path.device)
+        outputs = self.model(replace(copies, states=path.flatten(0, 1)))
+        logits = outputs.float() / self.temperature  # (S, C)
+        others = torch.cat([logits[:, : self.index], logits[:, self.index + 1 :]], 1)
+        odds: Tensor = logits[:, self.index] - others.logsumexp(1)
+        return odds
+
+    def _embedded(self, ids: Sequence[int]) -> Tensor:
+        """(T, D) what enters the first layer that is not frozen."""
+        backbone: Any = self.model.backbone
+        states: Tensor = backbone.trunk(pack([ids]).to(self.model.device))
+        return states
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +246,6 @@ def _emptied(
     known = (model.tokenizer.tokenizer.token_to_id(token) for token in NOTHING)
     empty = next((token_id for token_id in known if token_id is not None), 0)
     return [token_id if span is None else empty for token_id, span in zip(ids, spans, strict=True)]
-
-
-def _embedded(model: TextModel, ids: Sequence[int]) -> Tensor:
-    """(T, D) what enters the first layer."""
-    trunk: Tensor = model.backbone.trunk(pack([ids]).to(model.device))  # type: ignore[operator]
-    return trunk
-
-
-def _log_odds(logits: Tensor, index: int) -> Tensor:
-    """(S, C) → (S,): how much likelier the label is than all the others together, in nats."""
-    others = torch.cat([logits[:, :index], logits[:, index + 1 :]], 1)
-    return logits[:, index] - others.logsumexp(1)
 
 
 def _of_words(
