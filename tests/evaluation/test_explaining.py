@@ -187,11 +187,9 @@ def test_pretrained_encoders_are_explained(name: str, language: str, weights_cac
     texts = [text for text, _ in rows]
     targets = torch.tensor([model.labels.index(label) for _, label in rows])
     model.head.start_from_features(model.features(texts), targets)
-    with torch.no_grad():
-        model.head.linear.weight.mul_(8)  # as sure of itself as after tuning
-        model.head.linear.bias.mul_(8)
     for text in texts[::3]:
         found = explain(model, text)
-        assert found.gap == pytest.approx(0, abs=0.05 * max(1.0, abs(found.total)))
-    found_loss = deletion_test(model, texts)
-    assert found_loss.top > found_loss.random
+        assert found.total > 1
+        assert abs(found.gap) < 0.02 * found.total
+    loss = deletion_test(model, texts, n_draws=4)
+    assert loss.top > 1.5 * loss.random

@@ -126,6 +126,15 @@ def test_a_pattern_that_never_ends_is_stopped_and_its_rule_put_aside() -> None:
     assert [note[:30] for note in ruling.notes] == ["rule 'slow' was put aside: reg"]
 
 
+def test_many_slow_patterns_take_no_longer_than_three() -> None:
+    slow = "".join(rule(f"slow {n}", 'text =~~ "(a|aa)+$"') for n in range(50))
+    rules = RuleSet.read(slow + rule("next", more='answer.en = "Hello."'), "")
+    ruling = rules.decide({"text": "a" * 1_000 + "!"})
+    assert ruling.text == "Hello."
+    assert ["was put aside" in note for note in ruling.notes] == [True] * 3 + [False] * 47
+    assert ruling.notes[-1] == "rule 'slow 49' was not tried: others took too long"
+
+
 def test_a_pattern_over_constants_is_stopped_while_it_is_read() -> None:
     with pytest.raises(KnowledgeError, match="cannot be read"):
         read_condition(f'"{"a" * 60}!" =~ "(a|aa)+$"', read_graph(""))

@@ -71,6 +71,11 @@ class Condition:
         return bool(self.rule.matches(values))
 
     @property
+    def has_pattern(self) -> bool:
+        """Whether it may take long: everything else is done in one look at the text."""
+        return "=~" in self.source or "!~" in self.source
+
+    @property
     def symbols(self) -> frozenset[str]:
         """The names in it, as ``text`` and ``slots.order``."""
         return frozenset(self.rule.context.symbols)

@@ -15,6 +15,9 @@ from tailorbird.text import language_of
 
 log = logging.getLogger(__name__)
 
+MAX_SLOW = 3
+"""Patterns that may run into their time limit for one message; no further one is then tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -78,16 +81,23 @@ class RuleSet:
         >>> rules.decide({"intent": "track_order", "slots": {"order": "OL7"}}).text
         'Order OL7 is on its way.'
         """
-        told, notes = typed(values, self.facts), list[str]()
+        told, notes, n_slow = typed(values, self.facts), list[str](), 0
         language = str(values.get("language") or language_of(told["text"]))
         for rule in self.rules:
+            condition = rule.condition
+            if condition is None:
+                continue
+            if n_slow >= MAX_SLOW and condition.has_pattern:
+                notes.append(f"rule {rule.name!r} was not tried: others took too long")
+                continue
             try:
-                if rule.condition is None or not rule.condition.holds(told):
+                if not condition.holds(told):
                     continue
                 text, triples = self._answer(rule, values, language)
             except GapError as error:
                 notes.append(f"rule {rule.name!r} fits, but {error}")
             except Exception as error:  # whatever an admin wrote, the visitor gets an answer
+                n_slow += isinstance(error, TimeoutError)
                 why = getattr(error, "message", "") or str(error) or type(error).__name__
                 notes.append(f"rule {rule.name!r} was put aside: {why}")
                 log.info("rule %r was put aside: %s", rule.name, why)
