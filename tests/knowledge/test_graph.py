@@ -29,6 +29,7 @@ colour | values | many
 black | also called | 黑色
 
 warranty | also called | 保修
+warranty | also called | 保修期
 warranty | said as | The warranty of the {subject} is {object}.
 warranty | said as | {subject}的保修期是{object}。
 returnable | also called | return
@@ -95,6 +96,34 @@ def test_plain_questions_are_answered_from_facts(graph: Graph, question: str, an
 )
 def test_what_facts_do_not_say_is_not_said(graph: Graph, question: str) -> None:
     assert graph.ask(question) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        ("My X200 broke. How long is its warranty?", "The warranty of the X200 is 1 year."),
+        ("右边没声音了。小蓝耳机保修多久，订单OL7，谢啦", "小蓝耳机的保修期是一年。"),
+        ("还在保修期吗？买了好几样，说的是X200", "是的，小蓝耳机的保修期是一年。"),
+        ("The X200, which I got last week, is under warranty?", "Yes. The warranty"),
+        ("I love it! Is the X200 under warranty? Are ear pads returnable?", "Yes. The warranty"),
+        ("I have the X200, and my wife the X200 Pro. How long is the warranty?", "Pro is 2 years."),
+        ("The warranty, I registered it. The X200 is mine.", ""),
+        ("My X200 broke. How do I register the warranty? It was expensive", ""),
+        ("How do I return the X200?", ""),
+        ("I want to return the X200", ""),
+        ("X200, X200 Pro", ""),
+    ],
+)
+def test_of_a_longer_message_the_plain_questions_are_answered(
+    graph: Graph, message: str, answer: str
+) -> None:
+    found = graph.ask(message)
+    if not answer:
+        assert found is None
+        return
+    assert found is not None
+    assert answer in found.text
+    assert not found.is_whole
 
 
 def test_an_answer_names_all_facts_it_used(graph: Graph) -> None:

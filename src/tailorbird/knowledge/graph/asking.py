@@ -1,4 +1,4 @@
-"""Plain questions, answered from facts: the words of one are names of the graph, or fillers."""
+"""Plain questions, answered from facts: each word of one is of a name of the graph, or a filler."""
 
 from __future__ import annotations
 
@@ -9,34 +9,17 @@ from typing import TYPE_CHECKING
 
 from tailorbird.knowledge.graph.facts import IS_A, SAID_AS, SAID_IF_NO, SAID_IF_YES, Triple
 from tailorbird.knowledge.graph.names import Mention, key_of, named, words_of
+from tailorbird.knowledge.graph.questions import asks_what, asks_yes_no, clauses
 
 if TYPE_CHECKING:
     from tailorbird.knowledge.graph.graph import Graph
 
 MAX_QUESTION_CHARS = 300
-"""A longer text tells a story; what it asks is not for facts alone."""
+MAX_MESSAGE_CHARS = 2_000
+MAX_CLAUSES = 40
+MAX_THINGS = 3
+"""Named elsewhere in a message: "it" may be any of them, and the answer says which it means."""
 
-_ENGLISH = """
-a an the is are am was were be been do does did have has had can could will would should may might i
-you he she it we they my your his her its our their this that these those me us them of for in on at
-to with by from under about and or what which how long much many there here any some please tell
-know say hi hello thanks thank want also still so ok get year month week day hour yuan s ll re ve m
-isn aren doesn don didn t
-"""
-_CHINESE = (
-    "的吗呢啊呀吧么嘛是有在能可以会要了这那个款我你您们他她它请问想知道多少长久时间几什怎样哪"
-    "和与及跟对就还都也给为之到从用好下年月天小元块"
-)
-_PHRASES = "有没有 是不是 能不能 可不可以 会不会 要不要 一下 一般 是否 谢谢 你好 您好 麻烦 你们家"
-FILLERS = (*_ENGLISH.split(), *_CHINESE, *_PHRASES.split())
-"""They change nothing about what is asked. Every other word may: ``register the warranty``."""
-
-_YES_NO_OPENINGS = (
-    "is are am was were do does did has have had can could will would may isn aren doesn don"
-)
-_OPENS_YES_NO = frozenset(_YES_NO_OPENINGS.split())
-_ASKS_WHAT = frozenset(("how", "what", "which", *"多几什怎哪"))
-_ASKS_YES_NO = re.compile(r"吗|么$|么[?？]|有没有|是不是|能不能|可不可以|会不会|要不要|是否")
 _SAYS_A_VALUE = re.compile(r"[0-9一二两三四五六七八九十百千半]")
 _YES = {key_of(word) for word in ("yes", "true", "是", "有", "可以", "能")}
 _NO = {key_of(word) for word in ("no", "none", "false", "否", "无", "没有", "不", "不可以", "不能")}
@@ -50,6 +33,8 @@ class FactAnswer:
     language: str
     triples: tuple[Triple, ...]
     """The facts, those that say what a thing is before those that it has from there."""
+    is_whole: bool = True
+    """False where the message says more than what is answered."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -58,32 +43,56 @@ class FactAnswer:
 
 
 def answer(graph: Graph, text: str, language: str, *, about: str = "") -> FactAnswer | None:
-    """What the graph says to a plain question; see `Graph.ask`."""
-    if len(text) > MAX_QUESTION_CHARS:
+    """What the graph says to a message; see `Graph.ask`."""
+    before = graph.things(about[-MAX_MESSAGE_CHARS:])[-1:]
+    if len(text) <= MAX_QUESTION_CHARS:
+        found = _to_question(graph, text, language, before)
+        if found:
+            return found
+    parts = clauses(text[:MAX_MESSAGE_CHARS])[:MAX_CLAUSES]
+    answers: list[FactAnswer] = []
+    for part in parts if len(parts) > 1 else ():
+        words = words_of(part)
+        is_question = asks_what(words) or asks_yes_no(words, part) or part[-1] in "?？"
+        if is_question and len(part) <= MAX_QUESTION_CHARS:
+            others = graph.things(" / ".join(other for other in parts if other is not part))
+            found = _to_question(graph, part, language, others[-MAX_THINGS:] or before)
+            answers += [found] if found else []
+    return _joined(answers, language)
+
+
+def _joined(answers: Sequence[FactAnswer], language: str) -> FactAnswer | None:
+    if not answers:
         return None
+    said = ("" if language == "zh" else " ").join(dict.fromkeys(one.text for one in answers))
+    triples = dict.fromkeys(triple for one in answers for triple in one.triples)
+    return FactAnswer(said, language, tuple(triples), is_whole=False)
+
+
+def _to_question(
+    graph: Graph, text: str, language: str, before: Sequence[str]
+) -> FactAnswer | None:
+    """The answer to a text that is nothing but a question, about what it names or *before*."""
     words = words_of(text)
     mentions = graph.names.find(words)
     rest = _without(words, mentions)
     if any(word.isalpha() for word in rest):
         return None  # a word that nobody knows may change what is asked
-    yes_no = _is_yes_no(words, text)
+    yes_no = asks_yes_no(words, text)
     relations, things = named(mentions, "relation"), named(mentions, "thing")
     ways = _ways(graph, relations, things)
     if not ways and relations and not things:
-        ways = _ways(graph, relations, graph.things(about)[-1:])
+        ways = _ways(graph, relations, before)
     if not ways and yes_no:
         return _is_it_so(graph, things, language)
     unused = _unused(graph, things, ways)
     if not ways or not unused <= _possible_values(graph, relations):
         return None
     with_value = bool(unused) or any(_SAYS_A_VALUE.search(word) for word in rest)
-    if with_value and not yes_no:
-        return None
-    alone = len(ways) == 1
-    said = [
-        _sentence(graph, thing, found, language, is_asked=yes_no and alone and not with_value)
-        for thing, found in ways
-    ]
+    if not yes_no and (with_value or any(_says_yes_or_no(found) for _, found in ways)):
+        return None  # "how do I return it?" is not answered by that it can be returned
+    is_asked = yes_no and len(ways) == 1 and not with_value
+    said = [_sentence(graph, thing, found, language, is_asked=is_asked) for thing, found in ways]
     triples = [triple for _, found in ways for way in found for triple in way]
     joint = "" if language == "zh" else " "
     return FactAnswer(joint.join(said), language, tuple(dict.fromkeys(triples)))
@@ -160,11 +169,8 @@ def _no(told: str, language: str) -> str:
     return told if language == "zh" else f"No. {told}"  # the Chinese sentence says it itself
 
 
-def _is_yes_no(words: Sequence[str], text: str) -> bool:
-    if _ASKS_WHAT & set(words):
-        return False
-    first = next((w for w in words if w not in ("hi", "hello", "please", ",", "and")), "")
-    return first in _OPENS_YES_NO or bool(_ASKS_YES_NO.search(text))
+def _says_yes_or_no(ways: list[list[Triple]]) -> bool:
+    return any(key_of(way[-1].object) in (_YES | _NO) for way in ways)
 
 
 def _without(words: Sequence[str], mentions: Sequence[Mention]) -> list[str]:

@@ -23,6 +23,7 @@ from tailorbird.knowledge.graph.facts import (
     read_lines,
 )
 from tailorbird.knowledge.graph.names import Names, key_of, named, words_of
+from tailorbird.knowledge.graph.questions import FILLERS
 from tailorbird.text import language_of
 
 
@@ -140,10 +141,11 @@ class Graph:
         return self._templates.get((relation, kind, language), "")
 
     def ask(self, text: str, language: str = "", *, about: str = "") -> asking.FactAnswer | None:
-        """The answer to a plain question about facts; None where they do not say.
+        """The answer to plain questions about facts; None where they do not say.
 
         Nothing is guessed: a question with a word that is neither a name of the graph nor a
-        filler is not answered, for the word may change what is asked.
+        filler is not answered, for the word may change what is asked. In a longer message the
+        clauses that ask are answered, and ``is_whole`` is False.
 
         Args:
             text: the question.
@@ -176,7 +178,7 @@ def read_graph(text: str, *, source: str = "facts") -> Graph:
         if triple.relation not in OWN_RELATIONS:
             relations.setdefault(key_of(triple.relation), triple.relation)
     one_name, names = Spellings(), Names()
-    for filler in asking.FILLERS:
+    for filler in FILLERS:
         names.add(filler, "filler", filler)
     for triple in given:
         is_of_relation = key_of(triple.subject) in relations
