@@ -243,6 +243,15 @@ def test_values_of_a_wrong_kind_are_as_good_as_unknown() -> None:
     assert ruling.rule == rules.rules[1]
 
 
+def test_a_message_of_a_megabyte_is_decided_at_once() -> None:
+    rules = RuleSet.read(rule("gap", more='answer.en = "{text | warranty}"') + rule("b"), FACTS)
+    start_s = time.process_time()
+    ruling = rules.decide({"text": "kettle " * 150_000 + "X200"})
+    assert rules.facts.ask("kettle, warranty? " * 60_000 + "X200") is None
+    assert time.process_time() - start_s < 2  # 20 ms as measured
+    assert ruling.rule == rules.rules[1]
+
+
 def test_slots_hold_no_templates() -> None:
     rules = RuleSet.read(rule(more='answer.en = "Order {order}"'), FACTS)
     ruling = rules.decide({"text": "x", "slots": {"order": "{X200 | warranty}"}})

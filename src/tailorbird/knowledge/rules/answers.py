@@ -11,6 +11,8 @@ from typing import Any
 
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.graph import Graph, Triple
+from tailorbird.knowledge.rules.expressions import MAX_TEXT_CHARS
+from tailorbird.text import shorten
 
 _GAP = re.compile(r"\{([^{}]*)\}")
 _SLOT = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -71,12 +73,13 @@ def fill(
                 raise GapError(f"the slot {thing!r} is empty")
             return value
         of = str(values.get("text") or "") if thing == "text" else str(slots.get(thing) or thing)
+        of = of[:MAX_TEXT_CHARS]
         for named in facts.things(of):
             ways = facts.values(named, facts.relation(relation))
             if ways:
                 used.extend(triple for way in ways for triple in way)
                 joint = "、" if language == "zh" else ", "
                 return joint.join(facts.called(way[-1].object, language) for way in ways)
-        raise GapError(f"no fact says the {relation} of {of!r}")
+        raise GapError(f"no fact says the {relation} of {shorten(of)!r}")
 
     return _GAP.sub(filled, text), tuple(dict.fromkeys(used))
