@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from tailorbird.serving.access import Access
 from tailorbird.serving.docs import add_docs
 from tailorbird.serving.guard import Guard
 from tailorbird.serving.refusals import refuse_in_sentences
@@ -33,17 +34,20 @@ REFUSALS = {
 }
 
 
-def add_service(app: FastAPI, service: Service, *, policies: Mapping[str, str]) -> None:
+def add_service(
+    app: FastAPI, service: Service, *, policies: Mapping[str, str], access: Access | None = None
+) -> None:
     """Put the routes of *service* on *app*, refusals in sentences, and the guard around it all.
 
-    *policies* gives the Content-Security-Policy of other pages of the app, by path prefix.
+    *policies* gives the Content-Security-Policy of other pages of the app, by path prefix; without
+    *access* there is no key but that of the settings.
     """
     refuse_in_sentences(app)
     app.include_router(prediction_routes(service))
     app.include_router(watching_routes(service))
     add_docs(app)
     # The one added last is the outermost: refusals of the guard are counted too.
-    app.add_middleware(Guard, settings=service.settings, policies=policies)
+    app.add_middleware(Guard, settings=service.settings, policies=policies, access=access)
     app.add_middleware(service.meters.timed)
 
 

@@ -1,0 +1,1 @@
+"""Customer service: answers with sources, refusal, and people who take over."""
