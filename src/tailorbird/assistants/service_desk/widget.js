@@ -1,4 +1,4 @@
-/* The chat widget of Tailorbird: <script src="https://HOST/widget.js" defer data-language="auto"></script>
+/* The chat widget of Tailorbird, for any page: a script tag with src="HOST/widget.js" and defer.
  *
  * data-language  auto (the page's, else the browser's), zh or en
  * data-theme     auto (the system's), light or dark
@@ -99,6 +99,7 @@
     .visitor.pending .bubble { opacity: .65; }
     .agent .bubble { background: none; border: 1px solid var(--leaf); }
     .system .bubble { background: var(--amber-soft); color: var(--amber); border-radius: 12px; font-size: 13.5px; text-align: center; }
+    .keep { white-space: nowrap; }
     .mark { font-size: 11px; font-weight: 600; vertical-align: super; line-height: 1; color: var(--leaf); padding: 2px 3px; border-radius: 5px; }
     details { font-size: 13px; color: var(--soft); margin: 6px 0 0 2px; }
     summary { cursor: pointer; width: fit-content; border-radius: 6px; }
@@ -268,7 +269,8 @@
       if (!number || found < 0) continue; // a sentence with personal data is kept masked
       const end = found + one.text.length;
       const name = `${words.source} ${number}: ${one.source}`;
-      parts.push(text.slice(begin, end), element("button", { class: "mark", type: "button", "aria-label": name, title: one.source, onclick: (event) => openSource(event, number) }, `[${number}]`));
+      const last = Math.max(text.lastIndexOf(" ", end - 2) + 1, end - 8, begin); // stays on the line of the number
+      parts.push(text.slice(begin, last), element("span", { class: "keep" }, text.slice(last, end), element("button", { class: "mark", type: "button", "aria-label": name, title: one.source, onclick: (event) => openSource(event, number) }, `[${number}]`)));
       begin = end;
     }
     return [...parts, text.slice(begin)];
