@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
@@ -58,10 +61,10 @@ class Door:
 Open = Callable[..., Door]
 
 
-def small_app(access: Access, workspace: Workspace, settings: ServingSettings) -> FastAPI:
+def small_app(access: Access, settings: ServingSettings) -> FastAPI:
     app = FastAPI()
     refuse_in_sentences(app)
-    app.include_router(access_routes(access, workspace))
+    app.include_router(access_routes(access))
 
     @app.api_route("/v1/conversations", methods=["GET", "POST"])
     @app.api_route("/v1/knowledge", methods=["GET", "POST"])
@@ -98,7 +101,7 @@ def open_door(tmp_path: Path) -> Iterator[Open]:
             keys = Keys(workspace, clock=clock, hasher=hasher)
             sessions = Sessions("secret", hours=settings.session_hours, clock=clock)
             access = Access(serving, settings, sessions, keys=keys, clock=clock)
-            app = small_app(access, workspace, serving)
+            app = small_app(access, serving)
             client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
             return Door(stack.enter_context(client), keys, hasher, clock, workspace)
 
@@ -506,3 +509,71 @@ def test_a_key_of_the_workspace_is_enough_to_be_open_to_others(
     door.keys.revoke("ada")
     with pytest.raises(ConfigError):
         check_exposure(settings, door.keys)
+
+
+# Many at once
+
+
+def asked_with(key: str, caller: str = "192.0.2.1") -> HTTPConnection:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/knowledge",
+        "headers": [(b"authorization", f"Bearer {key}".encode()), (b"host", b"testserver")],
+        "client": (caller, 1),
+    }
+    return HTTPConnection(scope)
+
+
+class SlowHasher(CountingHasher):
+    """One that a test can hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+
+    def verify(self, kept: str, secret: str, /) -> bool:
+        self.gate.wait(timeout=20)
+        return super().verify(kept, secret)
+
+
+def slow_access(workspace: Workspace, hasher: SlowHasher, n_wrong: int) -> tuple[Access, str]:
+    keys = Keys(workspace, hasher=hasher)
+    key = keys.create("ada", "agent")
+    settings = AccessSettings(wrong_keys_per_minute=n_wrong)
+    return Access(ServingSettings(), settings, Sessions("s", hours=1), keys=keys), key
+
+
+def test_one_key_in_many_requests_at_once_is_hashed_once(tmp_path: Path) -> None:
+    hasher = SlowHasher()
+    with Workspace.open(tmp_path) as workspace:
+        access, key = slow_access(workspace, hasher, n_wrong=2)
+
+        async def ask() -> list[Any]:
+            waiting = [asyncio.create_task(access.admit(asked_with(key))) for _ in range(50)]
+            while not hasher.n_verified:
+                await asyncio.sleep(0)
+                hasher.gate.set()
+            return await asyncio.gather(*waiting)
+
+        assert set(asyncio.run(ask())) == {Person("ada", "agent")}
+    assert hasher.n_verified == 1
+
+
+def test_a_flood_of_wrong_keys_is_turned_away_before_it_costs_anything(tmp_path: Path) -> None:
+    hasher = SlowHasher()
+    with Workspace.open(tmp_path) as workspace:
+        access, _ = slow_access(workspace, hasher, n_wrong=100)
+
+        async def flood() -> list[int]:
+            keys = [f"tb_{n:012x}_" + "0" * 48 for n in range(100)]
+            tasks = [asyncio.create_task(access.admit(asked_with(key))) for key in keys]
+            while sum(task.done() for task in tasks) < 36:
+                await asyncio.sleep(0.001)
+            hasher.gate.set()
+            answers = await asyncio.gather(*tasks)
+            return [answer.status_code for answer in answers if isinstance(answer, Response)]
+
+        statuses = asyncio.run(flood())
+    assert (statuses.count(503), statuses.count(401)) == (36, 64)
+    assert hasher.n_verified == 64

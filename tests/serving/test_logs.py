@@ -72,7 +72,7 @@ def test_refused_keys_and_cookies_are_not_logged(
     access.keys.revoke("ada")
     app = FastAPI()
     refuse_in_sentences(app)
-    app.include_router(access_routes(access, workspace))
+    app.include_router(access_routes(access))
 
     @app.post("/v1/say")
     async def say(said: Said, person: Annotated[Person, needs("admin")]) -> None:

@@ -15,7 +15,6 @@ from tailorbird.errors import UnavailableError
 from tailorbird.serving.access import Access, Keys, Person, needs, note_action
 from tailorbird.serving.schemas import ErrorResponse
 from tailorbird.serving.sessions import Session, take_back
-from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, Role
 
 REFUSALS = {
@@ -104,11 +103,11 @@ class AdminActions(BaseModel):
     actions: list[AdminAction]
 
 
-def access_routes(access: Access, workspace: Workspace | None) -> APIRouter:
+def access_routes(access: Access) -> APIRouter:
     """``/v1/session``, ``/v1/admin/keys`` and ``/v1/admin/actions``."""
     router = APIRouter(prefix="/v1", tags=["access"], responses=_refusals(401, 403, 422, 429, 503))
     _add_session_routes(router, access)
-    _add_admin_routes(router, access, workspace)
+    _add_admin_routes(router, access)
     return router
 
 
@@ -142,42 +141,41 @@ def _add_session_routes(router: APIRouter, access: Access) -> None:
         return response
 
 
-def _add_admin_routes(router: APIRouter, access: Access, workspace: Workspace | None) -> None:
-    def keys_here() -> tuple[Keys, Workspace]:
-        if workspace is None or access.keys is None:
+def _add_admin_routes(router: APIRouter, access: Access) -> None:
+    def keys_here() -> Keys:
+        if access.keys is None:
             raise UnavailableError("this service was started without a workspace")
-        return access.keys, workspace
+        return access.keys
 
     @router.get("/admin/keys", summary="Whose keys there are")
     def list_keys(person: Admin) -> KeyList:
-        keys, _ = keys_here()
-        infos = [KeyInfo.model_validate(row, from_attributes=True) for row in keys.list()]
+        rows = keys_here().list()
+        infos = [KeyInfo.model_validate(row, from_attributes=True) for row in rows]
         return KeyList(keys=infos)
 
     @router.post("/admin/keys", summary="Make a key", status_code=201, responses=_refusals(409))
     def create_key(new: NewKey, person: Admin) -> CreatedKey:
-        keys, space = keys_here()
+        keys = keys_here()
         key = keys.create(new.name, new.role)
         name = new.name.strip()
-        note_action(space, person, "create key", name, role=new.role)
+        note_action(keys.workspace, person, "create key", name, role=new.role)
         return CreatedKey(name=name, role=new.role, key=key)
 
     @router.delete(
         "/admin/keys/{name}", summary="Revoke a key", status_code=204, responses=_refusals(404)
     )
     def revoke_key(name: str, person: Admin) -> Response:
-        keys, space = keys_here()
+        keys = keys_here()
         keys.revoke(name)
-        note_action(space, person, "revoke key", name)
+        note_action(keys.workspace, person, "revoke key", name)
         return Response(status_code=204)
 
     @router.get("/admin/actions", summary="What admins did")
     def actions(person: Admin, limit: Limit = 100, before: Before = 0) -> AdminActions:
-        _, space = keys_here()
         newest_first = select(AdminActionRow).order_by(AdminActionRow.id.desc())
         if before > 0:
             newest_first = newest_first.where(AdminActionRow.id < before)
-        with space.sessions() as session:
+        with keys_here().workspace.sessions() as session:
             rows = session.scalars(newest_first.limit(limit)).all()
         found = [AdminAction.model_validate(row, from_attributes=True) for row in rows]
         return AdminActions(actions=found)

@@ -66,7 +66,7 @@ class Keys:
         hasher: Hasher | None = None,
         max_remembered: int = 1024,
     ) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
         self._clock = clock
         self._hasher: Hasher = hasher or slow_hasher()
         self._max_remembered = max_remembered
@@ -88,7 +88,7 @@ class Keys:
         name = _checked_name(name)
         key_id, secret = secrets.token_hex(ID_BYTES), secrets.token_hex(SECRET_BYTES)
         row = KeyRow(id=key_id, name=name, role=role_of(role), hash=self._hasher.hash(secret))
-        with self._workspace.writing() as session:
+        with self.workspace.writing() as session:
             earlier = session.scalars(select(KeyRow).where(KeyRow.name == name)).first()
             if earlier is not None and earlier.revoked is None:
                 raise ConflictError(
@@ -105,7 +105,7 @@ class Keys:
 
     def revoke(self, name: str) -> None:
         """Let the key of *name* be worth nothing; NotFoundError where there is none."""
-        with self._workspace.writing() as session:
+        with self.workspace.writing() as session:
             row = session.scalars(select(KeyRow).where(KeyRow.name == name)).first()
             if row is None or row.revoked is not None:
                 names = session.scalars(select(KeyRow.name).where(KeyRow.revoked.is_(None))).all()
@@ -116,7 +116,7 @@ class Keys:
 
     def list(self) -> tuple[KeyRow, ...]:
         """All keys, oldest first, revoked ones too."""
-        with self._workspace.sessions() as session:
+        with self.workspace.sessions() as session:
             return tuple(session.scalars(select(KeyRow).order_by(KeyRow.created, KeyRow.name)))
 
     @property
