@@ -138,6 +138,8 @@ def test_the_panel_is_used_by_keyboard_and_heard_by_a_reader(chat: Chat) -> None
     page.keyboard.type("second line")
     page.keyboard.press("Enter")
     expect(bubbles(page, "visitor")).to_have_text("first line\nsecond line")
+    expect(page.locator(".turn.visitor")).to_contain_text("You:")  # for who does not see sides
+    expect(page.locator(".turn.assistant").last).to_contain_text("Assistant:")
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(launch).to_be_focused()
@@ -184,7 +186,6 @@ def test_a_message_is_sent_again_and_kept_once(chat: Chat, desk: FakeDesk, faili
     expect(page.get_by_role("status")).to_have_text(
         "No connection. Your message is kept and sent again."
     )
-    page.wait_for_function("() => true")
     page.reload()  # in the middle of it
     expect(bubbles(page, "visitor")).to_have_text("Is anybody there?")
     desk.failing = ""

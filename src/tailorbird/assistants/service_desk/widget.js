@@ -23,7 +23,7 @@
   const WORDS = {
     en: {
       title: "Customer service", open: "Chat with us", close: "Close the chat",
-      hello: "Hello! What can I do for you?", you: "You", assistant: "Assistant", agent: "Person", system: "Notice",
+      hello: "Hello! What can I do for you?", visitor: "You", assistant: "Assistant", agent: "Person", system: "Notice",
       placeholder: "Write a message", send: "Send", person: "Talk to a person", restart: "Start a new conversation",
       sources: "Sources", source: "Source", good: "Helpful", bad: "Not helpful", thanks: "Thank you for the feedback.",
       thinking: "Writing an answer …", waiting: "A person has been asked for.", withAgent: "You are talking to a person.",
@@ -34,7 +34,7 @@
     },
     zh: {
       title: "在线客服", open: "联系客服", close: "关闭对话",
-      hello: "您好！请问有什么可以帮您？", you: "您", assistant: "助手", agent: "人工客服", system: "提示",
+      hello: "您好！请问有什么可以帮您？", visitor: "您", assistant: "助手", agent: "人工客服", system: "提示",
       placeholder: "请输入您的问题", send: "发送", person: "转人工", restart: "开始新的对话",
       sources: "来源", source: "来源", good: "有帮助", bad: "没有帮助", thanks: "感谢您的反馈。",
       thinking: "正在回复……", waiting: "已为您转接人工客服，请稍候。", withAgent: "人工客服正在为您服务。",
@@ -165,11 +165,13 @@
   const send = element("button", { class: "send", type: "submit", "aria-label": words.send, title: words.send }, icon("send"));
   const form = element("form", { onsubmit: (event) => { event.preventDefault(); submit(field.value); } }, field, send);
   const person = element("button", { class: "link", type: "button", onclick: askForPerson }, words.person);
+  const fresh = element("button", { class: "icon", type: "button", "aria-label": words.restart, title: words.restart, onclick: restart }, icon("restart"));
+  const another = element("button", { class: "link", type: "button", onclick: restart }, words.restart);
   const panel = element("section", { class: "panel", id: "panel", role: "dialog", "aria-label": title, hidden: true },
     element("header", {}, element("h2", {}, title),
-      element("button", { class: "icon", type: "button", "aria-label": words.restart, title: words.restart, onclick: restart }, icon("restart")),
+      fresh,
       element("button", { class: "icon", type: "button", "aria-label": words.close, title: words.close, onclick: () => show(false) }, icon("close"))),
-    log, status, form, element("footer", {}, person));
+    log, status, form, element("footer", {}, person, another));
   const root = element("div", { class: "root", lang: language === "zh" ? "zh-CN" : "en" }, panel, launch);
   shadow.append(root);
 
@@ -214,6 +216,8 @@
     status.classList.toggle("bad", Boolean(trouble));
     form.hidden = state === "closed";
     person.hidden = state !== "assistant";
+    another.hidden = !form.hidden;
+    fresh.hidden = form.hidden;
   }
 
   function scrollDown() { log.scrollTop = log.scrollHeight; }
@@ -299,7 +303,7 @@
           memory.rated[decision] = value;
           remember();
           row.querySelectorAll("button").forEach((one) => one.setAttribute("aria-pressed", String(one.title === words[name])));
-          if (!row.querySelector("span")) row.append(element("span", { role: "status" }, words.thanks));
+          if (!row.querySelector("span")) row.append(element("span", {}, words.thanks));
         },
       }, icon(name)));
     }
