@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from tailorbird.errors import ConfigError
 from tailorbird.serving import check_exposure
 from tailorbird.serving.access import Access, Keys, Person, needs, note_action
 from tailorbird.serving.access_routes import access_routes
-from tailorbird.serving.guard import Guard
+from tailorbird.serving.guard import Guard, Watch
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.serving.sessions import Sessions
 from tailorbird.store import Workspace
@@ -63,6 +64,7 @@ Open = Callable[..., Door]
 
 def small_app(access: Access, settings: ServingSettings) -> FastAPI:
     app = FastAPI()
+    app.state.access = access
     refuse_in_sentences(app)
     app.include_router(access_routes(access))
 
@@ -82,6 +84,13 @@ def small_app(access: Access, settings: ServingSettings) -> FastAPI:
         await websocket.accept()
         await websocket.send_text(person.name)
         await websocket.close()
+
+    @app.websocket("/v1/echo")
+    async def echo(websocket: WebSocket, person: Agent) -> None:
+        await websocket.accept()
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                await websocket.send_text(await websocket.receive_text())
 
     app.add_middleware(Guard, settings=settings, policies={}, access=access)
     return app
@@ -419,6 +428,24 @@ def test_a_websocket_knows_who_listens(open_door: Open) -> None:
         assert refused.value.code == 1008
 
 
+@pytest.mark.parametrize("how", ["key", "session"])
+def test_an_open_socket_ends_with_the_key_behind_it(open_door: Open, how: str) -> None:
+    door = open_door()
+    key = door.keys.create("ada", "agent")
+    headers = door.as_(key) if how == "key" else {"origin": door.sign_in(key)["origin"]}
+    with door.client.websocket_connect("/v1/echo", headers=headers) as socket:
+        for n in range(3):
+            door.clock.now_s += 300
+            socket.send_text(str(n))
+            assert socket.receive_text() == str(n)
+        door.keys.revoke("ada")
+        door.clock.now_s += 2
+        socket.send_text("still there?")
+        with pytest.raises(WebSocketDisconnect) as ended:
+            socket.receive_text()
+        assert ended.value.code == 1008
+
+
 # The pages of other sites that show the widget
 
 
@@ -577,3 +604,32 @@ def test_a_flood_of_wrong_keys_is_turned_away_before_it_costs_anything(tmp_path:
         statuses = asyncio.run(flood())
     assert (statuses.count(503), statuses.count(401)) == (36, 64)
     assert hasher.n_verified == 64
+
+
+def test_a_socket_that_only_listens_ends_as_well(open_door: Open) -> None:
+    door = open_door()
+    key = door.keys.create("ada", "agent")
+    sent: list[str] = []
+    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
+
+    async def push(scope: Any, receive: Any, send: Any) -> None:
+        for n in range(4):
+            await send({"type": "websocket.send", "text": str(n)})
+            door.clock.now_s += 2
+            if n == 1:
+                door.keys.revoke("ada")
+
+    async def keep(message: Any) -> None:
+        sent.append(message.get("text") or message["type"])
+
+    async def nothing() -> Any:
+        raise AssertionError("nobody listens")
+
+    async def listen() -> None:
+        asked = asked_with(key)
+        person = await access.admit(asked)
+        asked.scope["state"] = {"person": person}
+        await Watch(access, asked, nothing, keep).run(push)
+
+    asyncio.run(listen())
+    assert sent == ["0", "1", "websocket.close"]

@@ -58,6 +58,7 @@ class Access:
     ) -> None:
         self.keys = keys
         self.sessions = sessions
+        self.clock = clock
         self._own_key = serving.api_key
         self._is_chat_public = serving.public_chat
         self._origins = {_origin(part) for part in settings.origins.split(",") if part.strip()}
@@ -74,8 +75,7 @@ class Access:
 
     async def admit(self, asked: HTTPConnection) -> Person | Response:
         """Who asks; or what they are told instead, where they may not come in."""
-        if self.keys is not None and not self.keys.is_fresh:
-            await asyncio.to_thread(self.keys.reload)
+        await self._look()
         if (refused := self._from_elsewhere(asked)) is not None:
             return refused
         person = await self._who(asked)
@@ -86,6 +86,11 @@ class Access:
                 403, f"{person.name} is {person.role}, and this is for agents", where=METRICS
             )
         return self._too_often(asked, person) or person
+
+    async def is_still(self, asked: HTTPConnection, person: Person) -> bool:
+        """Whether who was let in as *person* would be now: of use where a request goes on."""
+        await self._look()
+        return await self._who(asked) == person
 
     def cors(self, asked: HTTPConnection) -> dict[str, str]:
         """The headers that let a listed page read the answer; none for all others."""
@@ -117,6 +122,10 @@ class Access:
             is_own = secrets.compare_digest(session.holder.encode(), own.encode())
             return OWNER if self._own_key and is_own else None
         return self.keys.holder(session.holder) if self.keys is not None else None
+
+    async def _look(self) -> None:
+        if self.keys is not None and not self.keys.is_fresh:
+            await asyncio.to_thread(self.keys.reload)
 
     async def _who(self, asked: HTTPConnection) -> Person | Response:
         if not self.needs_keys:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import shlex
 import threading
 import time
 from collections import OrderedDict
@@ -94,7 +95,7 @@ class Keys:
                 raise ConflictError(
                     f"there is already a key of {name!r}",
                     where="name",
-                    cure=f"revoke it first, or choose another name: tailorbird keys revoke {name}",
+                    cure=f"revoke it first, or choose another name: tailorbird keys revoke {shlex.quote(name)}",
                 )
             if earlier is not None:
                 session.delete(earlier)
