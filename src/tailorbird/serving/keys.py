@@ -92,11 +92,8 @@ class Keys:
         with self.workspace.writing() as session:
             earlier = session.scalars(select(KeyRow).where(KeyRow.name == name)).first()
             if earlier is not None and earlier.revoked is None:
-                raise ConflictError(
-                    f"there is already a key of {name!r}",
-                    where="name",
-                    cure=f"revoke it first, or choose another name: tailorbird keys revoke {shlex.quote(name)}",
-                )
+                cure = f"revoke it first: tailorbird keys revoke {shlex.quote(name)}"
+                raise ConflictError(f"there is already a key of {name!r}", where="name", cure=cure)
             if earlier is not None:
                 session.delete(earlier)
                 session.flush()  # the name is unique
