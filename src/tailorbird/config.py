@@ -231,6 +231,27 @@ class ServingSettings:
     adapters_mb: int = setting(
         1024, "Memory for users' adapters; those used longest ago leave it. 0: serve none."
     )
+    public_chat: bool = setting(
+        False, "Where there are keys: visitors may chat (conversations, feedback) without one."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may use a service that has keys, from which pages, and how much."""
+
+    origins: str = setting(
+        "",
+        "Sites whose pages may show the chat widget, as 'https://shop.example,https://m.shop.example'.",
+    )
+    session_hours: float = setting(12.0, "How long a browser that has shown a key stays signed in.")
+    key_per_minute: int = setting(6000, "Requests a minute with one key; 0: no limit.")
+    visitor_per_minute: int = setting(
+        240, "Requests a minute from one address without a key; 0: no limit."
+    )
+    wrong_keys_per_minute: int = setting(
+        10, "Wrong keys a minute from one address; above it right ones wait as well. 0: no limit."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +293,7 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     personalise: PersonaliseSettings = field(default_factory=PersonaliseSettings)
 
     def to_json(self) -> dict[str, Any]:

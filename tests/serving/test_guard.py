@@ -10,7 +10,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
-from tailorbird.serving import check_exposure, is_local
+from tailorbird.serving import check_exposure
+from tailorbird.serving.guard import is_local
 
 ASK = {"texts": ["hello"]}
 

@@ -1,1 +1,1 @@
-"""The assistants: each a thin composition of the floors below, with its own routes."""
+"""The assistants of the mission, each a thin composition of the floors below, with its routes."""

@@ -16,6 +16,7 @@ from tailorbird.cli import (
     doctor,
     fit,
     folds,
+    keys,
     personalise,
     predict,
     rules,
@@ -79,6 +80,7 @@ app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
 app.command("rollback", rich_help_panel=_AROUND)(workspace.rollback)
 app.command("doctor", rich_help_panel=_AROUND)(doctor.doctor)
+app.add_typer(keys.app, name="keys", rich_help_panel=_AROUND)
 app.add_typer(weights.app, name="weights", rich_help_panel=_AROUND)
 app.add_typer(rules.app, name="rules", rich_help_panel=_AROUND)
 

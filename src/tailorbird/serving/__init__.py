@@ -1,7 +1,11 @@
-"""Answering over HTTP: an engine that batches, a service with the rules, and their routes."""
+"""Answering over HTTP: an engine that batches, a service with the rules, and their routes.
 
+`access` says who asks and what they may do.
+"""
+
+from tailorbird.serving import access
 from tailorbird.serving.engine import Answer, PredictionEngine, Predictor
-from tailorbird.serving.guard import check_exposure, is_local
+from tailorbird.serving.guard import check_exposure
 from tailorbird.serving.recording import recorder_for
 from tailorbird.serving.routes import add_service
 from tailorbird.serving.service import Service
@@ -11,8 +15,8 @@ __all__ = [
     "PredictionEngine",
     "Predictor",
     "Service",
+    "access",
     "add_service",
     "check_exposure",
-    "is_local",
     "recorder_for",
 ]

@@ -1,54 +1,63 @@
 """Who asks, and what they may do: visitors ask, agents help them, admins change how all are helped.
 
-The outer wall (`Guard`) has checked the key; here it becomes a person with a role.
+The outer wall (`Guard`) finds out who it is (`Access`, from `Keys`, `Sessions` and limits) and puts
+the person into the state of the request; here routes ask for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from tailorbird.errors import ForbiddenError
-from tailorbird.store.tables import Role
+from tailorbird.serving.admission import Access, open_access
+from tailorbird.serving.keys import Keys
+from tailorbird.serving.persons import LOCAL, OWNER, ROLES, VISITOR, Person, role_of
+from tailorbird.store import Workspace
+from tailorbird.store.tables import AdminActionRow, Role
 
-ROLES: tuple[Role, ...] = ("visitor", "agent", "admin")
-"""Each may do what those before it may."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whoever makes a request."""
-
-    name: str
-    role: Role
-
-    def may(self, role: Role) -> bool:
-        """Whether they may do what *role* may.
-
-        >>> Person("ada", "agent").may("visitor"), Person("ada", "agent").may("admin")
-        (True, False)
-        """
-        return ROLES.index(self.role) >= ROLES.index(role)
-
-
-LOCAL = Person("local", "admin")
-"""Who asks a service that has no keys, which listens to this machine alone."""
+__all__ = [
+    "LOCAL",
+    "OWNER",
+    "ROLES",
+    "VISITOR",
+    "Access",
+    "Keys",
+    "Person",
+    "needs",
+    "note_action",
+    "open_access",
+    "role_of",
+]
 
 
 def needs(role: Role) -> Any:
     """A dependency of a route: the person who asks.
 
-    Raises ForbiddenError where they may not do what *role* may.
+    Raises ForbiddenError where they may not do what *role* may. Without a `Guard` around the app
+    everybody is `LOCAL`.
     """
     return Depends(_check(role))
 
 
-def _check(role: Role) -> Callable[[HTTPConnection], Person]:
-    def person_with_role(request: HTTPConnection) -> Person:
+def note_action(
+    workspace: Workspace, person: Person, action: str, target: str = "", **detail: Any
+) -> None:
+    """Remember for good that *person* changed something for everybody.
+
+    *action* reads as ``add document`` or ``revoke key``; *detail* must be JSON, and hold neither
+    secrets nor what visitors wrote. StoreError where it cannot be written.
+    """
+    row = AdminActionRow(who=person.name, action=action, target=target, detail=detail)
+    with workspace.writing() as session:
+        session.add(row)
+
+
+def _check(role: Role) -> Callable[[HTTPConnection], Awaitable[Person]]:
+    async def person_with_role(request: HTTPConnection) -> Person:
         person: Person = getattr(request.state, "person", LOCAL)
         if not person.may(role):
             raise ForbiddenError(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
+from tailorbird.serving.admission import API, Access, is_under, open_access
+from tailorbird.serving.keys import FRESH_S, Keys
 from tailorbird.serving.refusals import refusal
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "testserver"})
@@ -40,27 +43,38 @@ def is_local(host: str) -> bool:
         return host == "localhost"
 
 
-def check_exposure(settings: ServingSettings) -> None:
-    """ConfigError where others than this machine could use the service without a key."""
-    if not settings.api_key and not is_local(settings.host):
-        raise ConfigError(
-            f"serving.host = {settings.host!r} lets others reach the service without a key",
-            cure="set one with --api-key or $TAILORBIRD_API_KEY, or listen on 127.0.0.1",
-        )
+def check_exposure(settings: ServingSettings, keys: Keys | None = None) -> None:
+    """ConfigError where others than this machine could use the service without a key.
+
+    It may be the one of *settings* or any of *keys* that was not revoked.
+    """
+    if is_local(settings.host) or settings.api_key or (keys is not None and keys.is_any_live):
+        return
+    raise ConfigError(
+        f"serving.host = {settings.host!r} lets others reach the service without a key",
+        cure="set one with --api-key or $TAILORBIRD_API_KEY, make some with tailorbird keys "
+        "create NAME, or listen on 127.0.0.1",
+    )
 
 
 class Guard:
-    """ASGI middleware: names, keys and sizes are checked before any route sees a request.
+    """ASGI middleware: names, persons and sizes are checked before any route sees a request.
 
-    *policies* gives the Content-Security-Policy of paths by prefix; all others get the strict
-    one, and a route that sets its own keeps it.
+    Whoever *access* lets in stands in the state of the request as ``person``. *policies* gives the
+    Content-Security-Policy of paths by prefix; all others get the strict one, and a route that
+    sets its own keeps it.
     """
 
     def __init__(
-        self, app: ASGIApp, *, settings: ServingSettings, policies: Mapping[str, str]
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServingSettings,
+        policies: Mapping[str, str],
+        access: Access | None = None,
     ) -> None:
         self.app = app
-        self.key = settings.api_key.encode()
+        self.access = access or open_access(settings)
         self.max_body_bytes = settings.max_body_bytes
         self.names = LOCAL_NAMES if is_local(settings.host) else None
         self.policies = policies
@@ -70,22 +84,14 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        policy = next(
-            (value for prefix, value in self.policies.items() if _is_under(scope, prefix)),
-            STRICT_POLICY,
-        )
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                for name, value in (*HEADERS.items(), ("Content-Security-Policy", policy)):
-                    headers.setdefault(name, value)
-            await send(message)
-
-        headers = Headers(scope=scope)
-        refused = self._refused(scope, headers)
+        asked = HTTPConnection(scope)
+        send_guarded = self._guarded(asked, send)
+        refused = await self._refused(asked)
         if refused is None:
-            if _is_under(scope, "/v1"):
+            if scope["type"] == "websocket":
+                await Watch(self.access, asked, receive, send).run(self.app)
+                return
+            if is_under(scope["path"], API):
                 receive = self._limited(receive)
             await self.app(scope, receive, send_guarded)
         elif scope["type"] == "http":
@@ -93,10 +99,28 @@ class Guard:
         else:
             await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
 
-    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
-        host, origin = headers.get("host", ""), headers.get("origin")
-        # A page of another site can make a browser connect to localhost, under a name of its
-        # own (DNS rebinding) or by a WebSocket, which browsers do not hold to one origin.
+    def _guarded(self, asked: HTTPConnection, send: Send) -> Send:
+        """*send* with the headers that browsers heed."""
+        path = asked.scope["path"]
+        policy = next(
+            (value for prefix, value in self.policies.items() if is_under(path, prefix)),
+            STRICT_POLICY,
+        )
+        added = {**HEADERS, "Content-Security-Policy": policy, **self.access.cors(asked)}
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                for name, value in added.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return send_guarded
+
+    async def _refused(self, asked: HTTPConnection) -> Response | None:
+        host = asked.headers.get("host", "")
+        # A page of another site can make a browser connect to localhost under a name of its own
+        # (DNS rebinding).
         if self.names is not None and _name(host) not in self.names:
             return refusal(
                 400,
@@ -104,17 +128,13 @@ class Guard:
                 where="host",
                 cure="use localhost or 127.0.0.1",
             )
-        if scope["type"] == "websocket" and origin and urlsplit(origin).netloc != host:
-            return refusal(403, "this origin may not connect", where=origin)
-        if self.key and (_is_under(scope, "/v1") or scope["path"] == "/metrics"):
-            kind, _, key = headers.get("authorization", "").partition(" ")
-            is_right = secrets.compare_digest(key.strip().encode("latin-1"), self.key)
-            if kind.lower() != "bearer" or not is_right:
-                message = "the API key is wrong" if key else "this route needs an API key"
-                challenge = {"WWW-Authenticate": "Bearer"}
-                return refusal(401, message, where="authorization", headers=challenge)
-        length = headers.get("content-length", "")
-        if _is_under(scope, "/v1") and length.isdecimal() and int(length) > self.max_body_bytes:
+        person = await self.access.admit(asked)
+        if isinstance(person, Response):
+            return person
+        asked.scope.setdefault("state", {})["person"] = person
+        length = asked.headers.get("content-length", "")
+        is_large = length.isdecimal() and int(length) > self.max_body_bytes
+        if is_large and is_under(asked.scope["path"], API):
             return refusal(413, self._too_large(), where="body")
         return None
 
@@ -136,9 +156,46 @@ class Guard:
         return f"is larger than {self.max_body_bytes:,} bytes"
 
 
-def _is_under(scope: Scope, prefix: str) -> bool:
-    path: str = scope["path"]
-    return path == prefix or path.startswith(f"{prefix}/")
+class Watch:
+    """An open socket, closed soon after the key or session behind it is worth nothing."""
+
+    def __init__(self, access: Access, asked: HTTPConnection, receive: Receive, send: Send) -> None:
+        self._access, self._asked = access, asked
+        self._receive, self._send = receive, send
+        self._checked_s = access.clock()
+        self._is_over = False
+
+    async def run(self, app: ASGIApp) -> None:
+        """Let *app* talk on the socket for as long as may be."""
+        try:
+            await app(self._asked.scope, self.receive, self.send)
+        except WebSocketDisconnect:
+            if not self._is_over:
+                raise
+
+    async def receive(self) -> Message:
+        """The next message; a disconnect where the time is over."""
+        message = await self._receive()
+        if message["type"] == "websocket.receive" and await self._ends():
+            return {"type": "websocket.disconnect", "code": 1008}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send *message*; WebSocketDisconnect where the time is over."""
+        if message["type"] == "websocket.send" and await self._ends():
+            raise WebSocketDisconnect(1008)
+        if not self._is_over:
+            await self._send(message)
+
+    async def _ends(self) -> bool:
+        now_s = self._access.clock()
+        if now_s - self._checked_s >= FRESH_S and not self._is_over:
+            self._checked_s = now_s
+            person = self._asked.scope["state"]["person"]
+            if not await self._access.is_still(self._asked, person):
+                self._is_over = True
+                await self._send({"type": "websocket.close", "code": 1008, "reason": "refused"})
+        return self._is_over
 
 
 def _name(host: str) -> str | None:

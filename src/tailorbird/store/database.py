@@ -28,10 +28,11 @@ def open_engine(url: str | URL) -> Engine:
 
     Its transactions read a snapshot and begin without a lock. Those of `for_writing` take the
     write lock first, so that what they read is still true when they write.
+    Errors name no values: they end in logs, and values are what people wrote.
     """
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

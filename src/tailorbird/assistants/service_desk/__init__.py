@@ -1,1 +1,1 @@
-"""Smart customer service."""
+"""Customer service: answers with sources, refusal, and people who take over."""
