@@ -59,6 +59,9 @@ PASSAGES = {
     ("api", "evaluation.explaining"),  # one text of one model; no part of a report
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
+    ("assistants", "serving.access"),  # every route asks who may use it
+    ("assistants", "serving.schemas"),  # and all refusals have one form
+    ("cli", "assistants.service_desk"),  # an assistant is a room in a room
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
     ("folding", "evaluation.doubts"),  # what one verb finds; the same

@@ -25,6 +25,7 @@ from tailorbird.cli import (
     stages,
     up,
     weights,
+    why,
     workspace,
 )
 from tailorbird.errors import StoreError, TailorbirdError
@@ -79,6 +80,7 @@ app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)
 app.command("publish", rich_help_panel=_AROUND)(workspace.publish)
 app.command("rollback", rich_help_panel=_AROUND)(workspace.rollback)
+app.command("why", rich_help_panel=_AROUND)(why.why)
 app.command("doctor", rich_help_panel=_AROUND)(doctor.doctor)
 app.add_typer(keys.app, name="keys", rich_help_panel=_AROUND)
 app.add_typer(weights.app, name="weights", rich_help_panel=_AROUND)

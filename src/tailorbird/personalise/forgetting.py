@@ -1,11 +1,12 @@
 """Forgetting a user: rows, adapter, job files, cached states, and their words in reports.
 
-What is gone: rows of theirs in every run and among what was served; their adapter and own rows in
-the store; the files of their adapter jobs; cached states of texts (all of them: which text a state
-came from cannot be told from it, and they are computed again when needed); their words in reports
-and bundles, where nobody else wrote the same. What stays: the shared assistant's weights, which
-were tuned on everybody's rows (a new build without this user's makes new ones), figures over many
-users, and the source that the rows were read from, which is not ours.
+What is gone: rows of theirs in every run and among what was served; their conversations at the
+service desk, with decisions and drafts; their adapter and own rows in the store; the files of
+their adapter jobs; cached states of texts (all of them: which text a state came from cannot be told
+from it, and they are computed again when needed); their words in reports and bundles, where nobody
+else wrote the same. What stays: the shared assistant's weights, which were tuned on everybody's
+rows (a new build without this user's makes new ones), figures over many users, and the source that
+the rows were read from, which is not ours.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tailorbird.bundle import AdapterStore
 from tailorbird.bundle.rewriting import rewrite_bundle
 from tailorbird.evaluation import write_report
 from tailorbird.personalise import report
+from tailorbird.personalise.desk_rows import forget_desk, note_desk
 from tailorbird.personalise.giving import Keeps
 from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
 from tailorbird.personalise.tuned import job_name
@@ -46,6 +48,8 @@ class Forgotten:
     n_rows: int = 0
     """Rows of runs."""
     n_served: int = 0
+    n_desk: int = 0
+    """Rows of the service desk: conversations, turns, decisions, drafts."""
     n_files: int = 0
     """Files that were removed."""
     n_rewritten: int = 0
@@ -78,6 +82,7 @@ def forget(
     with workspace.sessions() as session:
         for served in session.scalars(select(ServedRow)):
             traces.note({"user": served.user, "text": served.text})
+        note_desk(session, traces)
     if traces.mine:  # states first: once the rows are gone, nobody knows that there were any
         for folder in (workspace.cache_path, *(run / "jobs" for run in runs)):
             _remove(folder / "trunk", found)
@@ -92,14 +97,15 @@ def forget(
         _forget_words(run, user, eraser, found)
         for path in run.rglob(f"*{job_name(user)}*"):
             _remove(path, found)
-    found.n_served = _forget_served(workspace, user)
+    _forget_served(workspace, user, found)
     _forget_in_bundles(workspace, eraser, found)
     if settle_s:
         time.sleep(settle_s)
-        found.n_served += _forget_served(workspace, user)
+        _forget_served(workspace, user, found)
     found.left = list(still_there(workspace.path, user, traces.texts))
     say(
         f"forgotten: {found.n_rows:,} rows of runs, {found.n_served:,} of what was served, "
+        f"{found.n_desk:,} of the service desk, "
         f"{found.n_files:,} files removed, {found.n_rewritten:,} written anew"
     )
     for old, new in found.bundles.items():
@@ -149,16 +155,17 @@ def _forget_words(run: Path, user: str, eraser: Eraser, found: Forgotten) -> Non
             write_report(run, after)
 
 
-def _forget_served(workspace: Workspace, user: str) -> int:
-    """Delete what was answered to the user, down to the free pages of the database."""
+def _forget_served(workspace: Workspace, user: str, found: Forgotten) -> None:
+    """Delete what the user asked and was answered, down to the free pages of the database."""
     with workspace.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
         connection.commit()
     with workspace.writing() as session:
         done = session.execute(delete(ServedRow).where(ServedRow.user.in_(names_of(user))))
+        found.n_served += int(done.rowcount)  # type: ignore[attr-defined]
+        found.n_desk += forget_desk(session, user)
     if workspace.engine.dialect.name == "sqlite":
         _leave_no_free_pages(workspace)
-    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def _leave_no_free_pages(workspace: Workspace) -> None:

@@ -23,6 +23,7 @@ from tailorbird.store.tables.desk import (
     KeyRow,
     Role,
     TurnRow,
+    drafted_document,
 )
 from tailorbird.store.tables.knowledge import ChunkRow, DocumentRow, RuleSetRow
 
@@ -48,6 +49,7 @@ __all__ = [
     "ServedRow",
     "TurnRow",
     "UtcDateTime",
+    "drafted_document",
     "new_id",
     "utc_now",
 ]

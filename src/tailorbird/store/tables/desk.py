@@ -28,6 +28,8 @@ class ConversationRow(Base, kw_only=True):
     updated: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now, index=True)
     user: Mapped[str | None] = mapped_column(String(200), default=None, index=True)
     channel: Mapped[str] = mapped_column(String(20), default="api")
+    opened_by: Mapped[str] = mapped_column(String(200), default="")
+    """The name of the key that opened it; a visitor sees only what their own key opened."""
     language: Mapped[str] = mapped_column(String(8), default="")
     status: Mapped[str] = mapped_column(String(20), default="assistant", index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
@@ -86,7 +88,9 @@ class DecisionRow(Base, kw_only=True):
     feedback: Mapped[float | None] = mapped_column(default=None)
     """From -1 (bad) to 1 (good)."""
     correction: Mapped[str | None] = mapped_column(Text, default=None)
-    """What should have been answered, or the intent that was meant; PII masked."""
+    """What should have been answered; PII masked."""
+    meant: Mapped[str | None] = mapped_column(String(200), default=None)
+    """The intent that was meant, as somebody said afterwards."""
 
 
 class DraftRow(Base, kw_only=True):
@@ -105,6 +109,15 @@ class DraftRow(Base, kw_only=True):
     status: Mapped[str] = mapped_column(String(20), default="new", index=True)
     author: Mapped[str] = mapped_column(String(200), default="")
     reviewer: Mapped[str] = mapped_column(String(200), default="")
+
+
+def drafted_document(draft_id: str) -> str:
+    """The name of the document that an accepted draft becomes.
+
+    >>> drafted_document("0f3a")
+    'draft-0f3a.csv'
+    """
+    return f"draft-{draft_id}.csv"
 
 
 class KeyRow(Base, kw_only=True):

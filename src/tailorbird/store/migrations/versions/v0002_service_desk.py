@@ -43,6 +43,7 @@ def _create_conversations() -> None:
         sa.Column("updated", MOMENT, nullable=False),
         sa.Column("user", sa.String(200)),
         sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("opened_by", sa.String(200), nullable=False),
         sa.Column("language", sa.String(8), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
@@ -90,6 +91,7 @@ def _create_decisions() -> None:
         sa.Column("why", sa.JSON, nullable=False),
         sa.Column("feedback", sa.Double),
         sa.Column("correction", sa.Text),
+        sa.Column("meant", sa.String(200)),
     )
     for column in ("time", "conversation_id"):
         op.create_index(f"ix_decisions_{column}", "decisions", [column])

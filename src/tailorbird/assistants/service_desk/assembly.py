@@ -1,0 +1,83 @@
+"""The one place that puts the service desk together for an application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+
+from tailorbird.assistants.service_desk.audit import Audit
+from tailorbird.assistants.service_desk.books import Books
+from tailorbird.assistants.service_desk.conversation_routes import conversation_routes
+from tailorbird.assistants.service_desk.conversations import Conversations
+from tailorbird.assistants.service_desk.decision_routes import decision_routes
+from tailorbird.assistants.service_desk.desk import Desk
+from tailorbird.assistants.service_desk.desk_routes import desk_routes
+from tailorbird.assistants.service_desk.drafts import Drafts, Learn
+from tailorbird.assistants.service_desk.events import Events
+from tailorbird.assistants.service_desk.exchange import Exchange, Respond
+from tailorbird.assistants.service_desk.feedback_routes import feedback_routes
+from tailorbird.assistants.service_desk.presence import Clock, Presence
+from tailorbird.assistants.service_desk.writing import Writer
+from tailorbird.store import Workspace
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 5.0
+"""How often it is looked whether somebody waits while nobody is at the desk."""
+
+
+class ServiceDesk:
+    """Conversations, desk, drafts and audit of one workspace.
+
+    *respond* is the assistant: ``await respond(conversation_id, turns, user)`` gives a decision.
+    *learn* takes accepted drafts in; ``KnowledgeBase.add`` fits.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        respond: Respond,
+        *,
+        learn: Learn | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.books = Books(workspace, Writer(workspace), Events())
+        self.presence = Presence(clock)
+        self.conversations = Conversations(self.books)
+        self.desk = Desk(self.books, self.presence)
+        self.exchange = Exchange(self.books, respond, self.presence)
+        self.drafts = Drafts(self.books, learn)
+        self.audit = Audit(self.books)
+
+    def routers(self) -> list[APIRouter]:
+        """Everything under ``/v1`` that people of the service desk use."""
+        return [
+            conversation_routes(self.conversations, self.desk, self.exchange),
+            feedback_routes(self.audit, self.conversations, self.drafts),
+            desk_routes(self.desk, self.drafts),
+            decision_routes(self.audit),
+        ]
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, sweep_s: float = SWEEP_S) -> AsyncIterator[None]:
+        """For the lifespan of the application: makes tickets of what nobody takes, then closes."""
+        sweeping = asyncio.create_task(self._sweep(sweep_s))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            self.books.events.close()
+            await asyncio.to_thread(self.books.writer.close)
+
+    async def _sweep(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self.desk.sweep()
+            except Exception:
+                log.exception("could not look for whom nobody answers; will try again")

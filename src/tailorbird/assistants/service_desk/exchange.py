@@ -1,0 +1,219 @@
+"""One exchange: a visitor's message is kept, answered once, and handed over where it should be.
+
+The message is on disk before the assistant thinks about it; decision and answer follow in one
+transaction. Sent again under its name, a message gets the answer it got. Killed in between, the
+service answers when it is sent again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from sqlalchemy import Connection, select
+
+from tailorbird.assistants.service_desk import audit, ledger
+from tailorbird.assistants.service_desk.audit import Decided
+from tailorbird.assistants.service_desk.books import Books
+from tailorbird.assistants.service_desk.conversations import check_same
+from tailorbird.assistants.service_desk.events import DeskEvent
+from tailorbird.assistants.service_desk.presence import Presence
+from tailorbird.store.tables import ConversationRow, DecisionRow, TurnRow
+
+N_TURNS = 40
+"""How many turns before a message the assistant is told."""
+N_UNSURE = 2
+"""After so many answers in a row that it was not sure of, a person is asked for."""
+
+
+class Said(Protocol):
+    """One turn as the assistant is told it."""
+
+    @property
+    def author(self) -> str:
+        """Who said it."""
+
+    @property
+    def text(self) -> str:
+        """What they said."""
+
+
+Respond = Callable[[str, Sequence[Said], "str | None"], Awaitable[Decided]]
+"""(conversation id, turns with the visitor's last, user) → what to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A message and what was said to it."""
+
+    turn: TurnRow
+    answers: tuple[TurnRow, ...]
+    """Of the assistant, and of the service itself; none while a person is to answer."""
+    conversation: ConversationRow
+    decision: DecisionRow | None
+
+
+Outcome = tuple[Exchanged, Sequence[DeskEvent]]
+Heard = tuple[tuple[Exchanged, list[TurnRow]], Sequence[DeskEvent]]
+
+
+class Exchange:
+    """Lets *respond* answer what visitors say."""
+
+    def __init__(self, books: Books, respond: Respond, presence: Presence) -> None:
+        self.books = books
+        self.respond = respond
+        self.presence = presence
+
+    async def __call__(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        client_id: str | None = None,
+        opened_by: str | None = None,
+    ) -> Exchanged:
+        """Keep *text*, answer it, and return both once they are on disk.
+
+        Raises NotFoundError and ConflictError as `Conversations.say` does, UnavailableError where
+        nothing could be kept or answered.
+        """
+
+        def hear(connection: Connection) -> Heard:
+            row = ledger.conversation(connection, conversation_id, opened_by=opened_by)
+            return _hear(connection, row, text, client_id)
+
+        heard, history = await self.books.change(hear)
+        if heard.answers or heard.conversation.status != "assistant":
+            return await self._without_assistant(heard)
+        user = heard.conversation.user
+        started_s = time.perf_counter()
+        decision = await self.respond(conversation_id, history, user)
+        row = audit.row_of(
+            decision,
+            text=text,
+            conversation_id=conversation_id,
+            user=user,
+            latency_ms=1000 * (time.perf_counter() - started_s),
+        )
+        is_anybody = self.presence.is_anybody
+        return await self.books.change(
+            lambda connection: _reply(connection, heard, decision, row, is_anybody)
+        )
+
+    async def _without_assistant(self, heard: Exchanged) -> Exchanged:
+        """A ticket whose visitor writes on is one to look at now, where somebody is there."""
+        row = heard.conversation
+        if heard.answers or row.status != "ticket" or not self.presence.is_anybody:
+            return heard
+
+        def change(connection: Connection) -> Outcome:
+            now = ledger.conversation(connection, row.id)
+            if now.status != "ticket":
+                return replace(heard, conversation=now), ()
+            ledger.change(connection, now, status="waiting")
+            return replace(heard, conversation=now), [ledger.told(now, kind="waiting")]
+
+        return await self.books.change(change)
+
+
+def _hear(connection: Connection, row: ConversationRow, text: str, client_id: str | None) -> Heard:
+    """Keep a message, unless it is kept already; what it was, and what was said before."""
+    known = ledger.said_before(connection, row.id, "visitor", client_id)
+    if known is not None:
+        check_same(known, text)
+        answers, decision = _answers_to(connection, known)
+        before = ledger.turns(connection, row.id, limit=N_TURNS)
+        history = [*(turn for turn in before if turn.number < known.number), known]
+        return (Exchanged(known, answers, row, decision), history), ()
+    ledger.check_open(row)
+    history = ledger.turns(connection, row.id, limit=N_TURNS)
+    turn = ledger.say(connection, row.id, "visitor", text, client_id=client_id)
+    history.append(turn)
+    ledger.change(connection, row, language=ledger.language(row, history))
+    return (Exchanged(turn, (), row, None), history), [ledger.told(row, turn)]
+
+
+def _reply(
+    connection: Connection,
+    heard: Exchanged,
+    decision: Decided,
+    decided: DecisionRow,
+    is_anybody: bool,
+) -> Outcome:
+    """Say what was decided, unless that was done already or a person has taken over."""
+    answers, earlier = _answers_to(connection, heard.turn)
+    row = ledger.conversation(connection, heard.conversation.id)
+    if answers or row.status != "assistant":
+        return Exchanged(heard.turn, answers, row, earlier), ()
+    is_hand_over = decision.kind == "hand_over"
+    n_unsure = row.n_unsure + 1 if is_unsure(decision) else 0
+    ledger.add(connection, decided)
+    said: list[TurnRow] = []
+    events: list[DeskEvent] = []
+    # "I am putting you through" would be a lie where nobody is there.
+    if decision.text and (is_anybody or not is_hand_over):
+        answer = ledger.say(
+            connection,
+            row.id,
+            "assistant",
+            decision.text,
+            client_id=_name(heard.turn, 0),
+            decision_id=decided.id,
+        )
+        said.append(answer)
+        events.append(ledger.told(row, answer))
+    ledger.change(connection, row, n_unsure=n_unsure)
+    if is_hand_over or n_unsure >= N_UNSURE:
+        notice, handed = ledger.hand_over(
+            connection,
+            row,
+            _reason(decision, n_unsure),
+            is_anybody_there=is_anybody,
+            language=decision.language or row.language,
+            client_id=_name(heard.turn, 1),
+            decision_id=decided.id,
+        )
+        said.append(notice)
+        events += handed
+    return Exchanged(heard.turn, tuple(said), row, decided), events
+
+
+def is_unsure(decision: Decided) -> bool:
+    """Whether the assistant did not know what to answer."""
+    return bool(decision.why.get("is_unsure", decision.kind == "refusal"))
+
+
+def _reason(decision: Decided, n_unsure: int) -> str:
+    """Why a person is asked for, for that person."""
+    if decision.kind != "hand_over":
+        return f"unsure {n_unsure} times in a row"
+    given = str(decision.why.get("reason", ""))
+    return given or (f"rule {decision.rule}" if decision.rule else "asked for")
+
+
+def _name(turn: TurnRow, number: int) -> str:
+    """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
+    return f"re:{turn.id}:{number}"
+
+
+def _answers_to(
+    connection: Connection, turn: TurnRow
+) -> tuple[tuple[TurnRow, ...], DecisionRow | None]:
+    """What was said to *turn*, and the decision behind it."""
+    names = [_name(turn, number) for number in (0, 1)]
+    wanted = (
+        select(ledger.TURNS)
+        .where(
+            ledger.TURNS.c.conversation_id == turn.conversation_id,
+            ledger.TURNS.c.client_id.in_(names),
+            ledger.TURNS.c.author.in_(("assistant", "system")),
+        )
+        .order_by(ledger.TURNS.c.number)
+    )
+    answers = ledger.rows(connection, TurnRow, wanted)
+    decision_id = next((one.decision_id for one in answers if one.decision_id), None)
+    decision = audit.find(connection, decision_id) if decision_id else None
+    return tuple(answers), decision
