@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from tailorbird.personalise.traces import Traces, names_of
@@ -28,7 +28,9 @@ def note_desk(session: Session, traces: Traces) -> None:
     )
     for user, text in session.execute(said):
         traces.note({"user": user, "text": text})
-    for user, text in session.execute(select(DecisionRow.user, DecisionRow.text)):
+    decided = select(func.coalesce(DecisionRow.user, ConversationRow.user), DecisionRow.text)
+    decided = decided.outerjoin(ConversationRow, ConversationRow.id == DecisionRow.conversation_id)
+    for user, text in session.execute(decided):
         traces.note({"user": user, "text": text})
 
 
