@@ -161,9 +161,7 @@ class Desk:
 
     async def card(self, conversation_id: str) -> Card:
         """One conversation with its history, and what may help to answer."""
-        return await self.books.read(
-            lambda c: _card(c, ledger.conversation(c, conversation_id), limit=None)
-        )
+        return await self.books.read(lambda c: _card(c, ledger.conversation(c, conversation_id)))
 
     async def sweep(self) -> int:
         """Make tickets of what waits while nobody is at the desk, and say so; how many."""
@@ -202,7 +200,7 @@ class Desk:
         return await self.books.read(look)
 
 
-def _card(connection: Connection, row: ConversationRow, *, limit: int | None) -> Card:
+def _card(connection: Connection, row: ConversationRow, *, limit: int = ledger.ALL) -> Card:
     decisions = audit.latest(connection, row.id, N_DECISIONS)
     last = decisions[0] if decisions else None
     return Card(

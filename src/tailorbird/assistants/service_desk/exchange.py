@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from tailorbird.assistants.service_desk import audit, ledger
 from tailorbird.assistants.service_desk.audit import Decided
@@ -22,7 +22,7 @@ from tailorbird.assistants.service_desk.events import DeskEvent
 from tailorbird.assistants.service_desk.presence import Presence
 from tailorbird.store.tables import ConversationRow, DecisionRow, TurnRow
 
-N_TURNS = 40
+N_TURNS = 20
 """How many turns before a message the assistant is told."""
 N_UNSURE = 2
 """After so many answers in a row that it was not sure of, a person is asked for."""
@@ -56,7 +56,7 @@ class Exchanged:
 
 
 Outcome = tuple[Exchanged, Sequence[DeskEvent]]
-Heard = tuple[tuple[Exchanged, list[TurnRow]], Sequence[DeskEvent]]
+Heard = tuple[tuple[Exchanged, list[Any]], Sequence[DeskEvent]]
 
 
 class Exchange:
@@ -124,13 +124,16 @@ def _hear(connection: Connection, row: ConversationRow, text: str, client_id: st
     known = ledger.said_before(connection, row.id, "visitor", client_id)
     if known is not None:
         check_same(known, text)
-        answers, decision = _answers_to(connection, known)
-        before = ledger.turns(connection, row.id, limit=N_TURNS)
-        history = [*(turn for turn in before if turn.number < known.number), known]
+        later = ledger.turns(connection, row.id, after=known.number)
+        answers = _answers_to(known, later)
+        decision = _decision_of(connection, answers)
+        before = ledger.lately(connection, row.id, limit=N_TURNS + len(later) + 1)
+        history = [turn for turn in before if turn.number <= known.number]
         return (Exchanged(known, answers, row, decision), history), ()
     ledger.check_open(row)
-    history = ledger.turns(connection, row.id, limit=N_TURNS)
-    turn = ledger.say(connection, row.id, "visitor", text, client_id=client_id)
+    history = ledger.lately(connection, row.id, limit=N_TURNS)
+    after = history[-1].number if history else -1
+    turn = ledger.say(connection, row.id, "visitor", text, after=after, client_id=client_id)
     history.append(turn)
     ledger.change(connection, row, language=ledger.language(row, history))
     return (Exchanged(turn, (), row, None), history), [ledger.told(row, turn)]
@@ -144,10 +147,12 @@ def _reply(
     is_anybody: bool,
 ) -> Outcome:
     """Say what was decided, unless that was done already or a person has taken over."""
-    answers, earlier = _answers_to(connection, heard.turn)
     row = ledger.conversation(connection, heard.conversation.id)
+    later = ledger.turns(connection, row.id, after=heard.turn.number)
+    answers = _answers_to(heard.turn, later)
     if answers or row.status != "assistant":
-        return Exchanged(heard.turn, answers, row, earlier), ()
+        return Exchanged(heard.turn, answers, row, _decision_of(connection, answers)), ()
+    last = later[-1].number if later else heard.turn.number
     is_hand_over = decision.kind == "hand_over"
     n_unsure = row.n_unsure + 1 if is_unsure(decision) else 0
     ledger.add(connection, decided)
@@ -160,12 +165,14 @@ def _reply(
             row.id,
             "assistant",
             decision.text,
+            after=last,
             client_id=_name(heard.turn, 0),
             decision_id=decided.id,
         )
         said.append(answer)
         events.append(ledger.told(row, answer))
-    ledger.change(connection, row, n_unsure=n_unsure)
+    if n_unsure != row.n_unsure:
+        ledger.change(connection, row, n_unsure=n_unsure)
     if is_hand_over or n_unsure >= N_UNSURE:
         notice, handed = ledger.hand_over(
             connection,
@@ -199,21 +206,15 @@ def _name(turn: TurnRow, number: int) -> str:
     return f"re:{turn.id}:{number}"
 
 
-def _answers_to(
-    connection: Connection, turn: TurnRow
-) -> tuple[tuple[TurnRow, ...], DecisionRow | None]:
-    """What was said to *turn*, and the decision behind it."""
-    names = [_name(turn, number) for number in (0, 1)]
-    wanted = (
-        select(ledger.TURNS)
-        .where(
-            ledger.TURNS.c.conversation_id == turn.conversation_id,
-            ledger.TURNS.c.client_id.in_(names),
-            ledger.TURNS.c.author.in_(("assistant", "system")),
-        )
-        .order_by(ledger.TURNS.c.number)
+def _answers_to(turn: TurnRow, later: Sequence[TurnRow]) -> tuple[TurnRow, ...]:
+    """What was said to *turn*, among what was said after it."""
+    names = (_name(turn, 0), _name(turn, 1))
+    return tuple(
+        one for one in later if one.client_id in names and one.author in ("assistant", "system")
     )
-    answers = ledger.rows(connection, TurnRow, wanted)
+
+
+def _decision_of(connection: Connection, answers: Sequence[TurnRow]) -> DecisionRow | None:
+    """The decision behind *answers*."""
     decision_id = next((one.decision_id for one in answers if one.decision_id), None)
-    decision = audit.find(connection, decision_id) if decision_id else None
-    return tuple(answers), decision
+    return audit.find(connection, decision_id) if decision_id else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, Select, Table, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, update
 
 from tailorbird.assistants.service_desk.events import DeskEvent, Kind
 from tailorbird.assistants.service_desk.words import notice
@@ -38,16 +38,36 @@ CONVERSATIONS = table_of(ConversationRow)
 TURNS = table_of(TurnRow)
 DECISIONS = table_of(DecisionRow)
 
+# Statements that every message needs are built once: building costs more than running them.
+ONE_CONVERSATION = select(CONVERSATIONS).where(CONVERSATIONS.c.id == bindparam("wanted"))
+LAST_TURNS = (
+    select(TURNS)
+    .where(TURNS.c.conversation_id == bindparam("wanted"), TURNS.c.number > bindparam("after"))
+    .order_by(TURNS.c.number.desc())
+    .limit(bindparam("n_turns"))
+)
+SAID_BEFORE = select(TURNS).where(
+    TURNS.c.conversation_id == bindparam("wanted"),
+    TURNS.c.client_id == bindparam("name"),
+    TURNS.c.author == bindparam("who"),
+)
+LAST_NUMBER = select(func.max(TURNS.c.number)).where(TURNS.c.conversation_id == bindparam("wanted"))
+CHANGE = update(CONVERSATIONS).where(CONVERSATIONS.c.id == bindparam("wanted"))
+INSERTS = {
+    kind: insert(table_of(kind)) for kind in (ConversationRow, TurnRow, DecisionRow, DraftRow)
+}
+ALL = 2**31 - 1
 
-def rows(connection: Connection, kind: type[Row], wanted: Select[Any]) -> list[Row]:
-    """All rows of *wanted*, which selects every column of one table."""
-    return [kind(**row._mapping) for row in connection.execute(wanted)]
+
+def rows(connection: Connection, kind: type[Row], query: Select[Any], **values: Any) -> list[Row]:
+    """All rows of *query*, which selects every column of one table."""
+    return [kind(**row._mapping) for row in connection.execute(query, values)]
 
 
-def add(connection: Connection, row: Base) -> None:
+def add(connection: Connection, row: ConversationRow | TurnRow | DecisionRow | DraftRow) -> None:
     """Write a new *row*."""
-    table = table_of(type(row))
-    connection.execute(insert(table), {one.key: getattr(row, one.key) for one in table.c})
+    columns = table_of(type(row)).c
+    connection.execute(INSERTS[type(row)], {one.key: getattr(row, one.key) for one in columns})
 
 
 def conversation(
@@ -58,8 +78,7 @@ def conversation(
     NotFoundError where there is none, or where somebody else than *opened_by* opened it: who
     guesses ids is not told which of them exist.
     """
-    wanted = select(CONVERSATIONS).where(CONVERSATIONS.c.id == conversation_id)
-    found = rows(connection, ConversationRow, wanted)
+    found = rows(connection, ConversationRow, ONE_CONVERSATION, wanted=conversation_id)
     if not found or opened_by not in (None, found[0].opened_by):
         raise NotFoundError(
             f"there is no conversation {conversation_id[:40]!r}",
@@ -79,14 +98,20 @@ def check_open(row: ConversationRow) -> None:
         )
 
 
+def lately(
+    connection: Connection, conversation_id: str, *, after: int = -1, limit: int = ALL
+) -> list[Any]:
+    """Turns as the database gives them, light, oldest first; see `turns`."""
+    values = {"wanted": conversation_id, "after": after, "n_turns": limit}
+    return connection.execute(LAST_TURNS, values).all()[::-1]  # type: ignore[return-value]
+
+
 def turns(
-    connection: Connection, conversation_id: str, *, after: int = -1, limit: int | None = None
+    connection: Connection, conversation_id: str, *, after: int = -1, limit: int = ALL
 ) -> list[TurnRow]:
     """Turns with a number above *after*, oldest first; the last *limit* of them."""
-    wanted = select(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.number > after)
-    if limit is None:
-        return rows(connection, TurnRow, wanted.order_by(TURNS.c.number))
-    return rows(connection, TurnRow, wanted.order_by(TURNS.c.number.desc()).limit(limit))[::-1]
+    found = lately(connection, conversation_id, after=after, limit=limit)
+    return [TurnRow(**row._mapping) for row in found]
 
 
 def said_before(
@@ -95,12 +120,8 @@ def said_before(
     """The turn that *author* has already said under this name of theirs."""
     if client_id is None:
         return None
-    wanted = select(TURNS).where(
-        TURNS.c.conversation_id == conversation_id,
-        TURNS.c.client_id == client_id,
-        TURNS.c.author == author,
-    )
-    return next(iter(rows(connection, TurnRow, wanted)), None)
+    values = {"wanted": conversation_id, "name": client_id, "who": author}
+    return next(iter(rows(connection, TurnRow, SAID_BEFORE, **values)), None)
 
 
 def say(
@@ -109,15 +130,17 @@ def say(
     author: Author,
     text: str,
     *,
+    after: int | None = None,
     client_id: str | None = None,
     decision_id: str | None = None,
 ) -> TurnRow:
-    """Write the next turn of the conversation."""
-    last = select(func.max(TURNS.c.number)).where(TURNS.c.conversation_id == conversation_id)
-    number = connection.execute(last).scalar()
+    """Write the next turn of the conversation, which has *after* as its last number."""
+    if after is None:
+        last = connection.execute(LAST_NUMBER, {"wanted": conversation_id}).scalar()
+        after = -1 if last is None else last
     turn = TurnRow(
         conversation_id=conversation_id,
-        number=0 if number is None else number + 1,
+        number=after + 1,
         author=author,
         text=text,
         client_id=client_id,
@@ -130,14 +153,13 @@ def say(
 def change(connection: Connection, row: ConversationRow, **values: Any) -> ConversationRow:
     """Write new *values* of a conversation, and the moment; returns it as it is now."""
     values["updated"] = utc_now()
-    where = CONVERSATIONS.c.id == row.id
-    connection.execute(update(CONVERSATIONS).where(where).values(**values))
+    connection.execute(CHANGE, {"wanted": row.id, **values})
     for key, value in values.items():
         setattr(row, key, value)
     return row
 
 
-def language(row: ConversationRow, said: Sequence[TurnRow]) -> str:
+def language(row: ConversationRow, said: Sequence[Any]) -> str:
     """Of what the visitor wrote last; before that, of the conversation."""
     last = next((turn.text for turn in reversed(said) if turn.author == "visitor"), "")
     return language_of(last) if last.strip() else row.language or "en"
