@@ -61,7 +61,6 @@ PASSAGES = {
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form
-    ("cli", "assistants.service_desk"),  # an assistant is a room in a room
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
     ("folding", "evaluation.doubts"),  # what one verb finds; the same

@@ -39,7 +39,6 @@ def test_who_asks_for_a_person_waits_where_one_is_there(
     assert body["status"] == "waiting"
     assert [(one["author"], one["text"]) for one in body["answers"]] == [
         ("assistant", "A moment please."),
-        ("system", "I have asked a person to help. They will answer you here."),
     ]
     assert state(client, conversation)["reason"] == "rule wants person"
 
@@ -222,7 +221,7 @@ def test_the_desk_hears_at_once_who_waits_and_what_is_said(
         say(client, conversation, "a person")
         card = heard(socket, "waiting")["card"]
         assert card["suggestions"] == ["We have sent it.", "It takes 5 days."]
-        assert [one["text"] for one in card["turns"]][-1].startswith("I have asked a person")
+        assert [one["text"] for one in card["turns"]][-1] == "A moment please."
         do(client, conversation, "take", as_("carl"))
         assert heard(socket, "taken")["agent"] == "carl"
         say(client, conversation, "my number is 7")

@@ -21,7 +21,7 @@ from tailorbird.store import Workspace
 
 SERVER = Path(__file__).parent / "desk_to_kill.py"
 N_CONVERSATIONS = 20
-N_MESSAGES = 6
+N_MESSAGES = 4
 N_KILLS = 1
 
 Start = Callable[[], "tuple[subprocess.Popen[str], str]"]
@@ -84,7 +84,7 @@ def test_a_killed_server_has_everything_it_acknowledged_exactly_once(
     async def kill_amid(process: subprocess.Popen[str]) -> None:
         draw = random.Random(0)
         for _ in range(N_KILLS):
-            before, enough = len(acknowledged), draw.randrange(15, 40)
+            before, enough = len(acknowledged), draw.randrange(20, 60)
             while len(acknowledged) < before + enough:
                 await asyncio.sleep(0.001)
             n_acknowledged_at_kill.append(len(acknowledged))

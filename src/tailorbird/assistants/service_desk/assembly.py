@@ -19,7 +19,7 @@ from tailorbird.assistants.service_desk.desk import Desk
 from tailorbird.assistants.service_desk.desk_routes import desk_routes
 from tailorbird.assistants.service_desk.drafts import Drafts, Learn
 from tailorbird.assistants.service_desk.events import Events
-from tailorbird.assistants.service_desk.exchange import Exchange, Respond
+from tailorbird.assistants.service_desk.exchange import MAX_UNSURE, Exchange, Respond
 from tailorbird.assistants.service_desk.feedback_routes import feedback_routes
 from tailorbird.assistants.service_desk.presence import Clock, Presence
 from tailorbird.assistants.service_desk.writing import Writer
@@ -35,7 +35,8 @@ class ServiceDesk:
     """Conversations, desk, drafts and audit of one workspace.
 
     *respond* is the assistant: ``await respond(conversation_id, turns, user)`` gives a decision.
-    *learn* takes accepted drafts in; ``KnowledgeBase.add`` fits.
+    *learn* takes accepted drafts in; ``KnowledgeBase.add`` fits. After *max_unsure* answers in a
+    row that the assistant was not sure of a person is asked for; 0: never.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class ServiceDesk:
         respond: Respond,
         *,
         learn: Learn | None = None,
+        max_unsure: int = MAX_UNSURE,
         clock: Clock = time.monotonic,
     ) -> None:
         self.books = Books(workspace, Writer(workspace), Events())
         self.presence = Presence(clock)
         self.conversations = Conversations(self.books)
         self.desk = Desk(self.books, self.presence)
-        self.exchange = Exchange(self.books, respond, self.presence)
+        self.exchange = Exchange(self.books, respond, self.presence, max_unsure=max_unsure)
         self.drafts = Drafts(self.books, learn)
         self.audit = Audit(self.books)
 

@@ -24,8 +24,8 @@ from tailorbird.store.tables import ConversationRow, DecisionRow, TurnRow
 
 N_TURNS = 20
 """How many turns before a message the assistant is told."""
-N_UNSURE = 2
-"""After so many answers in a row that it was not sure of, a person is asked for."""
+MAX_UNSURE = 2
+"""After so many answers in a row that it was not sure of, a person is asked for; 0: never."""
 
 
 class Said(Protocol):
@@ -62,7 +62,15 @@ Heard = tuple[tuple[Exchanged, list[Any]], Sequence[DeskEvent]]
 class Exchange:
     """Lets *respond* answer what visitors say."""
 
-    def __init__(self, books: Books, respond: Respond, presence: Presence) -> None:
+    def __init__(
+        self,
+        books: Books,
+        respond: Respond,
+        presence: Presence,
+        *,
+        max_unsure: int = MAX_UNSURE,
+    ) -> None:
+        self.max_unsure = max_unsure
         self.books = books
         self.respond = respond
         self.presence = presence
@@ -99,9 +107,18 @@ class Exchange:
             latency_ms=1000 * (time.perf_counter() - started_s),
         )
         is_anybody = self.presence.is_anybody
-        return await self.books.change(
-            lambda connection: _reply(connection, heard, decision, row, is_anybody)
-        )
+
+        def reply(connection: Connection) -> Outcome:
+            return _reply(
+                connection,
+                heard,
+                decision,
+                row,
+                is_anybody=is_anybody,
+                max_unsure=self.max_unsure,
+            )
+
+        return await self.books.change(reply)
 
     async def _without_assistant(self, heard: Exchanged) -> Exchanged:
         """A ticket whose visitor writes on is one to look at now, where somebody is there."""
@@ -144,7 +161,9 @@ def _reply(
     heard: Exchanged,
     decision: Decided,
     decided: DecisionRow,
+    *,
     is_anybody: bool,
+    max_unsure: int,
 ) -> Outcome:
     """Say what was decided, unless that was done already or a person has taken over."""
     row = ledger.conversation(connection, heard.conversation.id)
@@ -153,38 +172,42 @@ def _reply(
     if answers or row.status != "assistant":
         return Exchanged(heard.turn, answers, row, _decision_of(connection, answers)), ()
     last = later[-1].number if later else heard.turn.number
-    is_hand_over = decision.kind == "hand_over"
     n_unsure = row.n_unsure + 1 if is_unsure(decision) else 0
+    is_wanted = decision.kind == "hand_over"
+    is_handed = is_wanted or 0 < max_unsure <= n_unsure
     ledger.add(connection, decided)
     said: list[TurnRow] = []
     events: list[DeskEvent] = []
     # "I am putting you through" would be a lie where nobody is there.
-    if decision.text and (is_anybody or not is_hand_over):
+    if decision.text and (is_anybody or not is_wanted):
         answer = ledger.say(
             connection,
             row.id,
             "assistant",
             decision.text,
             after=last,
-            client_id=_name(heard.turn, 0),
+            client_id=ledger.answer_name(heard.turn, 0),
             decision_id=decided.id,
         )
         said.append(answer)
-        events.append(ledger.told(row, answer))
     if n_unsure != row.n_unsure:
         ledger.change(connection, row, n_unsure=n_unsure)
-    if is_hand_over or n_unsure >= N_UNSURE:
+    if is_handed and is_wanted and said:  # which has told the visitor already
+        ledger.change(connection, row, status="waiting", reason=_reason(decision, n_unsure))
+        events.append(ledger.told(row, kind="waiting"))
+    elif is_handed:
         notice, handed = ledger.hand_over(
             connection,
             row,
             _reason(decision, n_unsure),
             is_anybody_there=is_anybody,
             language=decision.language or row.language,
-            client_id=_name(heard.turn, 1),
+            answers=heard.turn,
             decision_id=decided.id,
         )
         said.append(notice)
-        events += handed
+        events += handed[1:]  # what was said is told below, in its place
+    events = [*(ledger.told(row, turn) for turn in said), *events]
     return Exchanged(heard.turn, tuple(said), row, decided), events
 
 
@@ -201,14 +224,9 @@ def _reason(decision: Decided, n_unsure: int) -> str:
     return given or (f"rule {decision.rule}" if decision.rule else "asked for")
 
 
-def _name(turn: TurnRow, number: int) -> str:
-    """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
-    return f"re:{turn.id}:{number}"
-
-
 def _answers_to(turn: TurnRow, later: Sequence[TurnRow]) -> tuple[TurnRow, ...]:
     """What was said to *turn*, among what was said after it."""
-    names = (_name(turn, 0), _name(turn, 1))
+    names = (ledger.answer_name(turn, 0), ledger.answer_name(turn, 1))
     return tuple(
         one for one in later if one.client_id in names and one.author in ("assistant", "system")
     )

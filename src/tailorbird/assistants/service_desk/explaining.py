@@ -40,6 +40,10 @@ SENTENCES: dict[str, dict[str, str]] = {
     },
     "hand_over": {"en": "A person was asked for.", "zh": "已转人工客服。"},
     "source": {"en": '"{0}" stands in {1}.', "zh": "“{0}”出自 {1}。"},
+    "passage": {
+        "en": "Found was {0}, which answers it with a probability of {1:.0%}.",
+        "zh": "检索到 {0}，能回答该问题的概率为 {1:.0%}。",
+    },
     "reason": {"en": "Because: {0}", "zh": "原因：{0}"},
     "answered": {"en": 'The answer was: "{0}"', "zh": "回答是：“{0}”"},
     "bundle": {"en": "Bundle {0} was live.", "zh": "当时使用的模型包是 {0}。"},
@@ -92,6 +96,7 @@ def _facts(row: DecisionRow) -> Iterator[tuple[Any, ...]]:
     for one in why.get("sentences") or ():
         if isinstance(one, Mapping) and one.get("source"):
             yield "source", shorten(str(one.get("text", "")), 120), one["source"]
+    yield from _found(why.get("passages"))
     if why.get("reason"):
         yield "reason", why["reason"]
     if row.answer:
@@ -107,6 +112,13 @@ def _facts(row: DecisionRow) -> Iterator[tuple[Any, ...]]:
         yield "correction", row.correction
     if row.meant:
         yield "meant", row.meant
+
+
+def _found(passages: Any) -> Iterator[tuple[Any, ...]]:
+    """What a search found, the first few."""
+    for one in (passages if isinstance(passages, list | tuple) else ())[:N_CANDIDATES]:
+        if isinstance(one, Mapping) and one.get("source"):
+            yield "passage", one["source"], float(one.get("support") or 0)
 
 
 def scored(candidates: Any) -> Iterator[tuple[str, float]]:

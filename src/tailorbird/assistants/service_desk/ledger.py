@@ -172,15 +172,29 @@ def hand_over(
     *,
     is_anybody_there: bool,
     language: str,
-    client_id: str | None = None,
+    answers: TurnRow | None = None,
     decision_id: str | None = None,
 ) -> tuple[TurnRow, list[DeskEvent]]:
-    """Ask for a person, and tell the visitor what to expect; the turn that tells them."""
+    """Ask for a person, and tell the visitor what to expect; the turn that tells them.
+
+    *answers* is the visitor's turn that this is said to, where it is one.
+    """
     kind: Literal["waiting", "ticket"] = "waiting" if is_anybody_there else "ticket"
     change(connection, row, status=kind, reason=reason)
-    text = notice(kind, language)
-    turn = say(connection, row.id, "system", text, client_id=client_id, decision_id=decision_id)
+    turn = say(
+        connection,
+        row.id,
+        "system",
+        notice(kind, language),
+        client_id=answer_name(answers, 1) if answers else None,
+        decision_id=decision_id,
+    )
     return turn, [told(row, turn), told(row, kind=kind)]
+
+
+def answer_name(turn: TurnRow, number: int) -> str:
+    """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
+    return f"re:{turn.id}:{number}"
 
 
 def told(row: ConversationRow, turn: TurnRow | None = None, *, kind: Kind = "turn") -> DeskEvent:
