@@ -41,6 +41,12 @@ class Decision:
     suggestions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Said:
+    author: str
+    text: str
+
+
 @dataclass
 class Assistant:
     """Answers "refund", refuses the rest, hands over on "person"; remembers what it was told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tailorbird.config import ReadingSettings
 from tailorbird.data import read
 from tailorbird.store import Workspace
 
+from .conftest import Said
 from .test_conversations import Open, say
 from .test_desk import As, do
 
@@ -161,6 +163,20 @@ def test_a_chosen_reply_is_a_good_one(client: TestClient, opened: Open) -> None:
     body = {"decision": decision_of(client, opened()), "chosen": "It takes 5 days."}
     response = client.post("/v1/feedback", json=body).json()
     assert (response["feedback"], response["correction"]) == (1.0, "It takes 5 days.")
+
+
+def test_a_visitor_may_judge_an_answer_that_is_of_no_conversation(
+    client: TestClient, as_: As, service_desk: ServiceDesk, assistant: Any
+) -> None:
+    async def chat() -> str:
+        decision = await assistant("", [Said("visitor", "refund")], None)
+        return await service_desk.audit.write(decision, text="refund", user="ada")
+
+    decision = asyncio.run(chat())
+    body = {"decision": decision, "thumb": "down", "correction": "3 days"}
+    response = client.post("/v1/feedback", json=body, headers=as_("ada", "visitor"))
+    assert (response.status_code, response.json()["feedback"]) == (200, -1.0)
+    assert client.get("/v1/desk/drafts").json()["drafts"][0]["conversation_id"] is None
 
 
 def test_feedback_about_nothing_is_refused(client: TestClient, opened: Open) -> None:

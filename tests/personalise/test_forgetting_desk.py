@@ -43,6 +43,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
                 chunk = ChunkRow(id=f"k-{user}", document=document, number=0, text=words)
                 session.add(chunk)
             session.add(DecisionRow(user=names_of(USER)[1], text=MARKER, kind="refusal"))
+            session.add(DraftRow(question=MARKER, answer="of chat without a conversation"))
         yield opened
 
 
@@ -54,7 +55,7 @@ def files_with(folder: Path, words: str) -> list[Path]:
 def test_nothing_of_the_user_is_left_at_the_desk(workspace: Workspace) -> None:
     assert files_with(workspace.path, MARKER) != []
     found = forget(workspace, USER)
-    assert found.n_desk == 7  # conversation, turn, two decisions, draft, document, chunk
+    assert found.n_desk == 8  # conversation, turn, two decisions, two drafts, document, chunk
     assert found.left == []
     assert files_with(workspace.path, MARKER) == []
     assert files_with(workspace.path, USER) == []

@@ -41,7 +41,11 @@ def forget_desk(session: Session, user: str) -> int:
     """
     names = names_of(user)
     own = select(ConversationRow.id).where(ConversationRow.user.in_(names))
-    drafts = list(session.scalars(select(DraftRow.id).where(DraftRow.conversation_id.in_(own))))
+    asked = select(DecisionRow.text).where(DecisionRow.user.in_(names))
+    of_them = DraftRow.conversation_id.in_(own)
+    # Chat without a conversation leaves a draft that only the question ties to the user.
+    of_chat = DraftRow.conversation_id.is_(None) & DraftRow.question.in_(asked)
+    drafts = list(session.scalars(select(DraftRow.id).where(or_(of_them, of_chat))))
     documents = [drafted_document(draft) for draft in drafts]
     wanted: list[tuple[Any, ColumnElement[bool]]] = [
         (ChunkRow, ChunkRow.document.in_(documents)),

@@ -9,7 +9,7 @@ from tailorbird.assistants.service_desk.audit import Audit
 from tailorbird.assistants.service_desk.conversations import Conversations
 from tailorbird.assistants.service_desk.drafts import Drafts
 from tailorbird.assistants.service_desk.routing import Visitor, opened_by, router
-from tailorbird.errors import NotFoundError, RequestError
+from tailorbird.errors import RequestError
 
 THUMBS = {"up": 1.0, "down": -1.0}
 
@@ -27,9 +27,7 @@ def feedback_routes(audit: Audit, conversations: Conversations, drafts: Drafts) 
             )
         row = await audit.find(request.decision)
         is_agent = person.may("agent")
-        if not is_agent:
-            if row.conversation_id is None:
-                raise NotFoundError("there is no such decision of yours", where="decision")
+        if not is_agent and row.conversation_id is not None:
             await conversations.get(row.conversation_id, opened_by=opened_by(person))
         value = THUMBS[request.thumb] if request.thumb else None
         if value is None and request.chosen is not None:
