@@ -197,6 +197,18 @@ def test_a_wrong_message_is_refused_and_not_kept(
     assert turns_of(client, conversation) == []
 
 
+def test_a_mistyped_key_is_told_the_right_one(client: TestClient, opened: Open) -> None:
+    path = f"/v1/conversations/{opened()}/turns"
+    response = client.post(path, json={"text": "refund", "clientid": "m1"})
+    assert response.json()["error"]["cure"] == "did you mean 'client_id'?"
+    response = client.post(path, json={"client_id": "m1"})
+    assert response.json()["error"] == {
+        "message": "is missing",
+        "where": "text",
+        "cure": 'as {"text": "我的包裹怎么还没到？", "client_id": "m-1"}',
+    }
+
+
 def test_half_a_surrogate_pair_is_refused(client: TestClient, opened: Open) -> None:
     response = client.post(
         f"/v1/conversations/{opened()}/turns",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -25,8 +27,6 @@ from tailorbird.errors import (
 
 log = logging.getLogger(__name__)
 
-EXAMPLE = '{"texts": ["where is my parcel?"]}'
-KEYS = ("texts", "user")
 STATUSES = {ForbiddenError: 403, NotFoundError: 404, ConflictError: 409}
 CURES = {
     401: "send the header Authorization: Bearer KEY",
@@ -62,28 +62,50 @@ def refuse_in_sentences(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_failure)
 
 
-def sentence_of(problem: Mapping[str, Any], *, is_json: bool) -> tuple[int, str, str, str]:
-    """Status, where, message and cure for one validation *problem* as pydantic describes it."""
+def sentence_of(
+    problem: Mapping[str, Any], *, is_json: bool, form: type[BaseModel] | None = None
+) -> tuple[int, str, str, str]:
+    """Status, where, message and cure for one validation *problem* as pydantic describes it.
+
+    *form* is what the body should have been; its first example and its keys make the cure.
+    """
+    example, keys = _example_of(form), list(form.model_fields) if form else []
     kind, found = problem["type"], problem.get("input")
     location = [part for part in problem["loc"] if part != "body"]
     where = _path(location)
     if kind == "json_invalid":
-        return 400, "body", f"is not JSON: {problem['ctx']['error']}", f"as {EXAMPLE}"
+        return 400, "body", f"is not JSON: {problem['ctx']['error']}", example
     if not location:
         if not is_json:
             cure = "send the header content-type: application/json"
             return 415, "body", "must be sent as JSON", cure
-        return 422, "body", f"must be a JSON object, not {_kind(found)}", f"as {EXAMPLE}"
+        return 422, "body", f"must be a JSON object, not {_kind(found)}", example
     if kind == "missing":
-        return 422, where, "is missing", f"as {EXAMPLE}"
+        return 422, where, "is missing", example
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), KEYS, n=1)
-        cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(KEYS)}"
+        near = difflib.get_close_matches(str(location[-1]), keys, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}"
         return 422, where, "is not a key of this request", cure
     if kind in ("list_type", "string_type"):
         allowed = "a list of texts" if kind == "list_type" else "a text"
-        return 422, where, f"must be {allowed}, not {_kind(found)}", f"as {EXAMPLE}"
+        return 422, where, f"must be {allowed}, not {_kind(found)}", example
     return 422, where, str(problem["msg"]), ""
+
+
+def _form_of(request: Request) -> type[BaseModel] | None:
+    """What the route takes as its body; None: nothing, or nothing with keys."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    form = getattr(getattr(field, "field_info", None), "annotation", None)
+    return form if isinstance(form, type) and issubclass(form, BaseModel) else None
+
+
+def _example_of(form: type[BaseModel] | None) -> str:
+    """The first example of *form* as a cure; empty where it has none."""
+    extra = form.model_config.get("json_schema_extra") if form else None
+    examples = extra.get("examples") if isinstance(extra, dict) else None
+    if not isinstance(examples, list) or not examples:
+        return ""
+    return f"as {json.dumps(examples[0], ensure_ascii=False)}"
 
 
 def _path(location: Sequence[str | int]) -> str:
@@ -111,7 +133,9 @@ async def _on_unavailable(request: Request, error: Any) -> JSONResponse:
 async def _on_invalid(request: Request, error: Any) -> JSONResponse:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip()
     is_json = content_type == "application/json" or content_type.endswith("+json")
-    status, where, message, cure = sentence_of(error.errors()[0], is_json=is_json)
+    status, where, message, cure = sentence_of(
+        error.errors()[0], is_json=is_json, form=_form_of(request)
+    )
     return refusal(status, message, where=where, cure=cure)
 
 
