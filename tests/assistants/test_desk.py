@@ -145,6 +145,18 @@ def test_of_many_agents_at_once_exactly_one_gets_it_and_the_others_are_told_who(
     assert do(client, conversation, "take", as_(won[0])).status_code == 200
 
 
+def test_an_admin_may_take_from_who_went_home_and_nobody_else(
+    client: TestClient, opened: Open, as_: As
+) -> None:
+    conversation = opened()
+    do(client, conversation, "take", as_("carl"))
+    assert do(client, conversation, "take?force=true", as_("dora")).status_code == 403
+    assert do(client, conversation, "take", as_("eve", "admin")).status_code == 409
+    taken = do(client, conversation, "take?force=true", as_("eve", "admin"))
+    assert taken.json()["agent"] == "eve"
+    assert do(client, conversation, "answer", as_("carl"), text="hi").status_code == 409
+
+
 def test_an_agent_answers_gives_back_and_the_assistant_goes_on(
     client: TestClient, opened: Open, as_: As
 ) -> None:

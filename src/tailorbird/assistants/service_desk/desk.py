@@ -86,16 +86,19 @@ class Desk:
 
         return await self.books.change(change)
 
-    async def take(self, conversation_id: str, agent: str) -> ConversationRow:
+    async def take(
+        self, conversation_id: str, agent: str, *, force: bool = False
+    ) -> ConversationRow:
         """The conversation is *agent*'s from now on; taken twice by the same, it stays theirs.
 
-        ConflictError names whoever was first.
+        ConflictError names whoever was first, unless it is taken by *force*: somebody went home.
         """
+        await self.heartbeat(agent)
 
         def change(connection: Connection) -> Changed:
             row = ledger.conversation(connection, conversation_id)
             ledger.check_open(row)
-            if row.status == "agent":
+            if row.status == "agent" and (row.agent == agent or not force):
                 _check_theirs(row, agent)
                 return row, ()
             ledger.change(connection, row, status="agent", agent=agent)
@@ -107,6 +110,7 @@ class Desk:
         self, conversation_id: str, agent: str, text: str, *, client_id: str | None = None
     ) -> TurnRow:
         """Say *text* to the visitor; ConflictError where it is not *agent*'s conversation."""
+        await self.heartbeat(agent)
 
         def change(connection: Connection) -> tuple[TurnRow, Sequence[DeskEvent]]:
             row = ledger.conversation(connection, conversation_id)

@@ -11,10 +11,12 @@ from tailorbird.assistants.service_desk.desk import Desk
 from tailorbird.assistants.service_desk.desk_socket import watch_desk
 from tailorbird.assistants.service_desk.drafts import Drafts
 from tailorbird.assistants.service_desk.routing import Agent, Visitor, router
+from tailorbird.errors import ForbiddenError
 
 Which = Annotated[
     Literal["waiting", "mine", "all"], Query(description="Those that want a person, or mine.")
 ]
+Force = Annotated[bool, Query(description="Take it from whoever has it; for admins.")]
 Status = Annotated[Literal["new", "accepted", "rejected", "all"], Query()]
 
 
@@ -55,8 +57,11 @@ def _add_conversations(routes: APIRouter, desk: Desk) -> None:
         return schemas.DeskCard.of(await desk.card(conversation))
 
     @routes.post("/conversations/{conversation}/take", summary="I answer this one")
-    async def take(person: Agent, conversation: str) -> schemas.Conversation:
-        return schemas.Conversation.of(await desk.take(conversation, person.name))
+    async def take(person: Agent, conversation: str, force: Force = False) -> schemas.Conversation:
+        if force and not person.may("admin"):
+            raise ForbiddenError("only admins take from others", where="force", cure="ask one")
+        row = await desk.take(conversation, person.name, force=force)
+        return schemas.Conversation.of(row)
 
     @routes.post("/conversations/{conversation}/answer", summary="Answer the visitor")
     async def answer(
