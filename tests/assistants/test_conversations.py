@@ -277,3 +277,7 @@ def test_a_stream_ends_with_its_conversation_and_tells_every_turn_once(
     assert ids == ["id: 1", "id: 2", "id: 3", "id: 4"]
     assert lines[-1] == 'data: {"status": "closed", "agent": "local"}'
     assert service_desk.books.events.n_subscribers == 0
+    path = f"/v1/conversations/{conversation}/events"
+    assert client.get(path, headers={"last-event-id": "4"}).status_code == 204
+    assert client.get(path, headers={"last-event-id": "9" * 5000}).status_code == 204
+    assert "id: 4" in client.get(path, headers={"last-event-id": "3"}).text

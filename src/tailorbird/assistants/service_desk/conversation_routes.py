@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from tailorbird.assistants.service_desk import schemas
 from tailorbird.assistants.service_desk.conversations import Conversations
@@ -71,7 +71,9 @@ def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exch
         "/{conversation}/events",
         summary="Hear what is said (server-sent events)",
         description="Events turn (its id is the number of the turn) and status. A client that "
-        "comes back with Last-Event-ID goes on where it was cut off.",
+        "comes back with Last-Event-ID goes on where it was cut off, and gets a 204 where nothing "
+        "will follow.",
+        responses={204: {"description": "Closed, and all was told."}},
         response_class=StreamingResponse,
     )
     async def events(
@@ -79,11 +81,14 @@ def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exch
         conversation: str,
         after: After = -1,
         last_event_id: Annotated[str, Header()] = "",
-    ) -> StreamingResponse:
-        await conversations.get(conversation, opened_by=opened_by(person))
-        begin = int(last_event_id) if last_event_id.isdecimal() else after
+    ) -> Response:
+        row = await conversations.get(conversation, opened_by=opened_by(person))
+        is_back = last_event_id.isascii() and last_event_id.isdecimal()
+        begin = min(int(last_event_id[:10]), 2**31 - 1) if is_back else after
+        if is_back and row.status == "closed" and not await conversations.turns(row.id, begin):
+            return Response(status_code=204)  # by which an EventSource knows not to come back
         return StreamingResponse(
-            _stream(conversations, conversation, min(begin, 2**31 - 1)),
+            _stream(conversations, conversation, begin),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
