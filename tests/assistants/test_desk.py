@@ -11,6 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from tailorbird.assistants.service_desk.assembly import ServiceDesk
+
 from .test_conversations import Open, say, turns_of
 
 As = Callable[..., dict[str, str]]
@@ -56,6 +58,8 @@ def test_where_nobody_is_there_it_is_a_ticket_and_the_visitor_is_told_so(
     (answer,) = body["answers"]  # no "a moment please"
     assert answer["text"].startswith(told)
     assert body["decision"]["kind"] == "hand_over"
+    why = client.get(f"/v1/decisions/{body['decision']['id']}").json()
+    assert why["answer"] == answer["text"]
 
 
 def test_an_agent_not_heard_for_half_a_minute_is_not_there(
@@ -222,7 +226,7 @@ def heard(socket: Any, kind: str) -> dict[str, Any]:
 
 
 def test_the_desk_hears_at_once_who_waits_and_what_is_said(
-    client: TestClient, opened: Open, as_: As
+    client: TestClient, opened: Open, as_: As, service_desk: ServiceDesk
 ) -> None:
     conversation = opened()
     say(client, conversation, "refund")
@@ -242,6 +246,10 @@ def test_the_desk_hears_at_once_who_waits_and_what_is_said(
         assert heard(socket, "error")["message"] == "is not JSON"
         socket.send_text("x" * 5000)
         assert heard(socket, "error")["message"] == "has 5,000 characters and 4,096 are allowed"
+    deadline_s = time.monotonic() + 10
+    while service_desk.books.events.n_subscribers:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
 
 
 def test_what_an_agent_says_reaches_the_visitors_stream(

@@ -175,7 +175,6 @@ def _reply(
     n_unsure = row.n_unsure + 1 if is_unsure(decision) else 0
     is_wanted = decision.kind == "hand_over"
     is_handed = is_wanted or 0 < max_unsure <= n_unsure
-    ledger.add(connection, decided)
     said: list[TurnRow] = []
     events: list[DeskEvent] = []
     # "I am putting you through" would be a lie where nobody is there.
@@ -207,6 +206,9 @@ def _reply(
         )
         said.append(notice)
         events += handed[1:]  # what was said is told below, in its place
+    if not decision.text or (is_wanted and not is_anybody):
+        decided.answer = "\n".join(turn.text for turn in said)  # what was said, not what was meant
+    ledger.add(connection, decided)
     events = [*(ledger.told(row, turn) for turn in said), *events]
     return Exchanged(heard.turn, tuple(said), row, decided), events
 
