@@ -32,7 +32,8 @@ def test_a_stream_sees_what_another_process_wrote(
         collecting = asyncio.create_task(collect(service_desk, conversation, 2))
         await asyncio.sleep(0)
         with Workspace.open(workspace.path) as other, other.writing() as session:
-            ledger.say(session.connection(), conversation, "agent", "from elsewhere")
+            turn = ledger.turn_of(conversation, "agent", "from elsewhere")
+            ledger.say(session.connection(), turn)
         return await asyncio.wait_for(collecting, 20)
 
     assert asyncio.run(story()) == [0, 1]

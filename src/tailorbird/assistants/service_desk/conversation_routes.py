@@ -27,7 +27,27 @@ After = Annotated[
 def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exchange) -> APIRouter:
     """Everything a visitor does; *exchange* lets the assistant answer."""
     routes = router("/v1/conversations", "conversations")
+    _add_talking(routes, conversations, exchange)
+    _add_hearing(routes, conversations)
 
+    @routes.post("/{conversation}/person", summary="Ask for a person")
+    async def ask_for_person(
+        person: Visitor, conversation: str, request: schemas.PersonRequest
+    ) -> schemas.Conversation:
+        await conversations.get(conversation, opened_by=opened_by(person))
+        return schemas.Conversation.of(await desk.request(conversation, request.reason))
+
+    @routes.post("/{conversation}/rating", summary="Rate the whole conversation")
+    async def rate(
+        person: Visitor, conversation: str, request: schemas.RateRequest
+    ) -> schemas.Conversation:
+        await conversations.get(conversation, opened_by=opened_by(person))
+        return schemas.Conversation.of(await conversations.rate(conversation, request.value))
+
+    return routes
+
+
+def _add_talking(routes: APIRouter, conversations: Conversations, exchange: Exchange) -> None:
     @routes.post("", status_code=201, summary="Open a conversation")
     async def open_one(person: Visitor, request: schemas.OpenRequest) -> schemas.Conversation:
         row = await conversations.open(
@@ -52,6 +72,8 @@ def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exch
         )
         return schemas.SayResponse.of(done)
 
+
+def _add_hearing(routes: APIRouter, conversations: Conversations) -> None:
     @routes.get(
         "/{conversation}/turns",
         summary="Read what was said",
@@ -92,22 +114,6 @@ def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exch
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
-
-    @routes.post("/{conversation}/person", summary="Ask for a person")
-    async def ask_for_person(
-        person: Visitor, conversation: str, request: schemas.PersonRequest
-    ) -> schemas.Conversation:
-        await conversations.get(conversation, opened_by=opened_by(person))
-        return schemas.Conversation.of(await desk.request(conversation, request.reason))
-
-    @routes.post("/{conversation}/rating", summary="Rate the whole conversation")
-    async def rate(
-        person: Visitor, conversation: str, request: schemas.RateRequest
-    ) -> schemas.Conversation:
-        await conversations.get(conversation, opened_by=opened_by(person))
-        return schemas.Conversation.of(await conversations.rate(conversation, request.value))
-
-    return routes
 
 
 async def _stream(

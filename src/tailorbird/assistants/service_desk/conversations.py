@@ -73,14 +73,8 @@ class Conversations:
             if known is not None:
                 return check_same(known, text), ()
             ledger.check_open(row)
-            turn = ledger.say(
-                connection,
-                conversation_id,
-                author,
-                text,
-                client_id=client_id,
-                decision_id=decision_id,
-            )
+            names = ledger.Names(client_id, decision_id)
+            turn = ledger.say(connection, ledger.turn_of(row.id, author, text, names))
             ledger.change(connection, row)
             return turn, [ledger.told(row, turn)]
 

@@ -118,7 +118,9 @@ class Desk:
             if known is not None:
                 return check_same(known, text), ()
             _check_theirs(row, agent)
-            turn = ledger.say(connection, row.id, "agent", text, client_id=client_id)
+            turn = ledger.say(
+                connection, ledger.turn_of(row.id, "agent", text, ledger.Names(client_id))
+            )
             ledger.change(connection, row)
             return turn, [ledger.told(row, turn)]
 
@@ -252,5 +254,5 @@ def _say_so(connection: Connection, row: ConversationRow, kind: Any) -> list[Des
     """Tell the visitor what became of the conversation, and everybody else."""
     said = ledger.turns(connection, row.id, limit=10)
     text = notice(kind, ledger.language(row, said))
-    turn = ledger.say(connection, row.id, "system", text)
+    turn = ledger.say(connection, ledger.turn_of(row.id, "system", text))
     return [ledger.told(row, turn), ledger.told(row, kind=kind)]

@@ -150,7 +150,8 @@ def _hear(connection: Connection, row: ConversationRow, text: str, client_id: st
     ledger.check_open(row)
     history = ledger.lately(connection, row.id, limit=N_TURNS)
     after = history[-1].number if history else -1
-    turn = ledger.say(connection, row.id, "visitor", text, after=after, client_id=client_id)
+    message = ledger.turn_of(row.id, "visitor", text, ledger.Names(client_id))
+    turn = ledger.say(connection, message, after=after)
     history.append(turn)
     ledger.change(connection, row, language=ledger.language(row, history))
     return (Exchanged(turn, (), row, None), history), [ledger.told(row, turn)]
@@ -179,16 +180,9 @@ def _reply(
     events: list[DeskEvent] = []
     # "I am putting you through" would be a lie where nobody is there.
     if decision.text and (is_anybody or not is_wanted):
-        answer = ledger.say(
-            connection,
-            row.id,
-            "assistant",
-            decision.text,
-            after=last,
-            client_id=ledger.answer_name(heard.turn, 0),
-            decision_id=decided.id,
-        )
-        said.append(answer)
+        names = ledger.Names(_name(heard.turn, 0), decided.id)
+        answer = ledger.turn_of(row.id, "assistant", decision.text, names)
+        said.append(ledger.say(connection, answer, after=last))
     if n_unsure != row.n_unsure:
         ledger.change(connection, row, n_unsure=n_unsure)
     if is_handed and is_wanted and said:  # which has told the visitor already
@@ -201,8 +195,7 @@ def _reply(
             _reason(decision, n_unsure),
             is_anybody_there=is_anybody,
             language=decision.language or row.language,
-            answers=heard.turn,
-            decision_id=decided.id,
+            names=ledger.Names(_name(heard.turn, 1), decided.id),
         )
         said.append(notice)
         events += handed[1:]  # what was said is told below, in its place
@@ -226,9 +219,14 @@ def _reason(decision: Decided, n_unsure: int) -> str:
     return given or (f"rule {decision.rule}" if decision.rule else "asked for")
 
 
+def _name(turn: TurnRow, number: int) -> str:
+    """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
+    return f"re:{turn.id}:{number}"
+
+
 def _answers_to(turn: TurnRow, later: Sequence[TurnRow]) -> tuple[TurnRow, ...]:
     """What was said to *turn*, among what was said after it."""
-    names = (ledger.answer_name(turn, 0), ledger.answer_name(turn, 1))
+    names = (_name(turn, 0), _name(turn, 1))
     return tuple(
         one for one in later if one.client_id in names and one.author in ("assistant", "system")
     )

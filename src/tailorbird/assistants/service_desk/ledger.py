@@ -6,6 +6,7 @@ Plain statements instead of mapped objects: each message of each visitor goes th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, update
@@ -25,6 +26,29 @@ from tailorbird.store.tables import (
 from tailorbird.text import language_of
 
 Row = TypeVar("Row", ConversationRow, DecisionRow, DraftRow, TurnRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What else a turn is known by."""
+
+    client_id: str | None = None
+    decision_id: str | None = None
+
+
+NAMELESS = Names()
+
+
+def turn_of(conversation_id: str, author: Author, text: str, names: Names = NAMELESS) -> TurnRow:
+    """A turn that has no number yet: `say` gives it one."""
+    return TurnRow(
+        conversation_id=conversation_id,
+        number=-1,
+        author=author,
+        text=text,
+        client_id=names.client_id,
+        decision_id=names.decision_id,
+    )
 
 
 def table_of(kind: type[Base]) -> Table:
@@ -124,28 +148,15 @@ def said_before(
     return next(iter(rows(connection, TurnRow, SAID_BEFORE, **values)), None)
 
 
-def say(
-    connection: Connection,
-    conversation_id: str,
-    author: Author,
-    text: str,
-    *,
-    after: int | None = None,
-    client_id: str | None = None,
-    decision_id: str | None = None,
-) -> TurnRow:
-    """Write the next turn of the conversation, which has *after* as its last number."""
+def say(connection: Connection, turn: TurnRow, *, after: int | None = None) -> TurnRow:
+    """Write *turn* as the next of its conversation, and give it its number.
+
+    *after* is the last number there, where that is known already.
+    """
     if after is None:
-        last = connection.execute(LAST_NUMBER, {"wanted": conversation_id}).scalar()
+        last = connection.execute(LAST_NUMBER, {"wanted": turn.conversation_id}).scalar()
         after = -1 if last is None else last
-    turn = TurnRow(
-        conversation_id=conversation_id,
-        number=after + 1,
-        author=author,
-        text=text,
-        client_id=client_id,
-        decision_id=decision_id,
-    )
+    turn.number = after + 1
     add(connection, turn)
     return turn
 
@@ -172,29 +183,13 @@ def hand_over(
     *,
     is_anybody_there: bool,
     language: str,
-    answers: TurnRow | None = None,
-    decision_id: str | None = None,
+    names: Names = NAMELESS,
 ) -> tuple[TurnRow, list[DeskEvent]]:
-    """Ask for a person, and tell the visitor what to expect; the turn that tells them.
-
-    *answers* is the visitor's turn that this is said to, where it is one.
-    """
+    """Ask for a person, and tell the visitor what to expect; the turn that tells them."""
     kind: Literal["waiting", "ticket"] = "waiting" if is_anybody_there else "ticket"
     change(connection, row, status=kind, reason=reason)
-    turn = say(
-        connection,
-        row.id,
-        "system",
-        notice(kind, language),
-        client_id=answer_name(answers, 1) if answers else None,
-        decision_id=decision_id,
-    )
+    turn = say(connection, turn_of(row.id, "system", notice(kind, language), names))
     return turn, [told(row, turn), told(row, kind=kind)]
-
-
-def answer_name(turn: TurnRow, number: int) -> str:
-    """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
-    return f"re:{turn.id}:{number}"
 
 
 def told(row: ConversationRow, turn: TurnRow | None = None, *, kind: Kind = "turn") -> DeskEvent:
