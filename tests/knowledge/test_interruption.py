@@ -18,8 +18,8 @@ from tailorbird.store import Workspace
 from tailorbird.store.tables import ChunkRow, DocumentRow
 from tailorbird.testing.encoder import WordEncoder
 
-OLD = b"# A\n\nKept.\n\n# B\n\nOld words.\n"
-NEW = b"# A\n\nKept.\n\n# B\n\nNew words.\n\n# C\n\nMore words.\n"
+OLD = b"question,answer\na?,Kept.\nb?,Old words.\n"
+NEW = b"question,answer\na?,Kept.\nb?,New words.\nc?,More words.\n"
 ADD_AND_DIE = """
 import os, signal, sys
 from sqlalchemy import event
@@ -41,7 +41,7 @@ def attempt(last_step):
     with Workspace.open(home) as workspace:
         event.listen(workspace.engine, "before_cursor_execute", step)
         event.listen(workspace.engine, "commit", step)
-        KnowledgeBase(workspace, WordEncoder()).add("a.md", new)
+        KnowledgeBase(workspace, WordEncoder()).add("a.csv", new)
 
 for line in sys.stdin:
     child = os.fork()
@@ -57,7 +57,7 @@ for line in sys.stdin:
 def test_a_killed_addition_leaves_the_old_or_the_new_document(tmp_path: Path) -> None:
     home = tmp_path / "workspace"
     with Workspace.open(home) as workspace:
-        KnowledgeBase(workspace, WordEncoder()).add("a.md", OLD)
+        KnowledgeBase(workspace, WordEncoder()).add("a.csv", OLD)
         old = kept(workspace)
     assert [text for _, text in old[1]] == ["Kept.", "Old words."]
     child = subprocess.Popen(
