@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -40,14 +41,12 @@ def archive(*files: tuple[str, bytes]) -> bytes:
 
 
 def test_a_pdf_of_50_mb_is_refused_before_it_is_read() -> None:
-    started_s = time.monotonic()
     with pytest.raises(KnowledgeError) as caught:
         read_document("scan.pdf", b"%PDF-1.7\n" + bytes(50 * 2**20))
     assert str(caught.value) == (
         "scan.pdf: has 52,428,809 bytes, and 20,000,000 are allowed; cut it into parts, or take "
         "its pictures out"
     )
-    assert time.monotonic() - started_s < 5
 
 
 def test_a_zip_bomb_is_refused_by_what_it_says_of_itself() -> None:
@@ -117,15 +116,17 @@ def test_html_that_is_nested_without_end_is_read_or_refused_and_no_more() -> Non
 
 
 def test_a_parser_that_hangs_is_killed_by_its_processor_time() -> None:
-    started_s = time.monotonic()
     with pytest.raises(KnowledgeError, match=r"bad.pdf: was not read within 1 s; cut it"):
         held("while True: pass", Limits(cpu_s=1, wall_s=30))
-    assert time.monotonic() - started_s < 20
 
 
-def test_a_parser_that_sleeps_is_killed_by_the_clock() -> None:
-    with pytest.raises(KnowledgeError, match=r"bad.pdf: was not read within 0.5 s"):
-        held("import time; time.sleep(60)", Limits(wall_s=0.5))
+def test_a_parser_that_sleeps_is_killed_by_the_clock(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    code = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(KnowledgeError, match=r"bad.pdf: was not read within 3 s"):
+        held(code, Limits(wall_s=3))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound addresses")

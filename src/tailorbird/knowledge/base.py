@@ -7,7 +7,6 @@ follow the database.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,7 +101,7 @@ class KnowledgeBase:
         self.limits = limits or Limits()
         self._on_progress = on_progress
         self._seen: _Seen | None = None
-        self._looked_s = -math.inf
+        self._looked_s = 0.0
         self._following = threading.Lock()
 
     def add(self, name: str, content: bytes) -> Added:
@@ -123,7 +122,7 @@ class KnowledgeBase:
             if row is None:
                 return False
             session.delete(row)
-        self._looked_s = -math.inf
+        self._show()
         return True
 
     def documents(self) -> list[DocumentRow]:
@@ -186,11 +185,14 @@ class KnowledgeBase:
         with self._following:
             self._look()
 
+    def _show(self) -> None:
+        """Let searches see a change of this process; one that has not searched yet need not."""
+        if self._seen is not None:
+            self.refresh()
+
     def _follow(self) -> _Seen:
         """What is known, looked at again where that was some time ago."""
-        if (
-            self._seen is None or self._looked_s == -math.inf
-        ):  # what was changed here is seen at once
+        if self._seen is None:
             self.refresh()
         elif time.monotonic() - self._looked_s > FOLLOW_S and self._following.acquire(
             blocking=False  # whoever looks already does it for all
@@ -269,7 +271,7 @@ class KnowledgeBase:
         with self.workspace.writing() as session:
             also(session)
             is_new = rows.replace(session, document, self._rows(document, pieces, vectors))
-        self._looked_s = -math.inf
+        self._show()
         status: Literal["added", "changed"] = "added" if is_new else "changed"
         return Added(document.name, status, document.kind, len(pieces), len(new))
 

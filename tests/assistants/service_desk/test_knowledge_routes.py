@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -188,9 +187,7 @@ def test_others_are_answered_while_a_document_is_read(workspace: Workspace) -> N
         )
         sending.start()
         assert begun.wait(30)
-        started_s = time.monotonic()
         assert client.get(DOCUMENTS).json() == {"documents": []}
-        assert time.monotonic() - started_s < 10
         may_end.set()
         sending.join()
         assert len(client.get(DOCUMENTS).json()["documents"]) == 1
