@@ -13,9 +13,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from tailorbird.assistants.service_desk.knowledge_routes import knowledge_routes
+from tailorbird.config import ServingSettings
 from tailorbird.knowledge import KnowledgeBase
 from tailorbird.knowledge.documents import Limits
 from tailorbird.serving.access import Person
+from tailorbird.serving.guard import Guard
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, DraftRow, Role
@@ -128,6 +130,20 @@ def test_what_is_no_document_is_refused(
     assert (refused.status_code, refused.json()["error"]["message"]) == (status, message)
     assert admin.get(DOCUMENTS).json() == {"documents": []}
     assert actions(workspace) == []
+
+
+def test_the_guard_lets_whole_documents_through_and_no_more(workspace: Workspace) -> None:
+    app = FastAPI()
+    refuse_in_sentences(app)
+    app.include_router(knowledge_routes(KnowledgeBase(workspace, WordEncoder())))
+    app.add_middleware(Guard, settings=ServingSettings(max_body_bytes=1000), policies={})
+    with TestClient(app, raise_server_exceptions=False) as client:
+        question = {"question": "x" * 2000}
+        assert client.post("/v1/knowledge/search", json=question).status_code == 413
+        table = b"question,answer\nHow long?," + b"Long. " * 500
+        assert client.put(f"{DOCUMENTS}/faq.csv", content=table).status_code == 200
+        refused = client.put(f"{DOCUMENTS}/faq.csv", content=bytes(20_000_001))
+        assert refused.json()["error"]["message"] == "is larger than 20,000,000 bytes"
 
 
 def test_a_body_that_does_not_say_its_size_is_counted(admin: TestClient) -> None:

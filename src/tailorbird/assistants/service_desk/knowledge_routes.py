@@ -24,9 +24,8 @@ from tailorbird.assistants.service_desk.knowledge_schemas import (
 )
 from tailorbird.errors import NotFoundError
 from tailorbird.knowledge import KnowledgeBase
-from tailorbird.serving.access import Person, needs
+from tailorbird.serving.access import Person, needs, note_action
 from tailorbird.serving.schemas import ErrorResponse
-from tailorbird.store.tables import AdminActionRow
 
 T = TypeVar("T")
 Agent = Annotated[Person, needs("agent")]
@@ -59,7 +58,7 @@ def knowledge_routes(base: KnowledgeBase) -> APIRouter:
         """Do something slow aside, and note who did it."""
         async with reading:
             done = await asyncio.to_thread(do)
-        await asyncio.to_thread(_note, base, person, action, target)
+        await asyncio.to_thread(note_action, base.workspace, person, action, target)
         return done
 
     @router.get("/documents", summary="All documents")
@@ -146,12 +145,6 @@ async def _body(request: Request, limit: int) -> bytes:
         if len(content) > limit:
             raise too_large
     return bytes(content)
-
-
-def _note(base: KnowledgeBase, person: Person, action: str, target: str) -> None:
-    """Remember who changed what all are answered from."""
-    with base.workspace.writing() as session:
-        session.add(AdminActionRow(who=person.name, action=action, target=target[:500]))
 
 
 def _refusals() -> dict[int | str, dict[str, Any]]:
