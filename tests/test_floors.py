@@ -73,6 +73,7 @@ PASSAGES = {
     ("jobs", "data.batching"),  # in parts that fit
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
+    ("assistants", "serving.schemas"),  # and how refusals look
     ("testing", "tuning.gradients"),  # a contract looks at the gradients of one batch
     ("tuning", "modeling.chat_tokens"),  # conversations are of one task alone
     ("tuning", "modeling.generation"),  # and so is writing on

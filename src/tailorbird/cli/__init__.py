@@ -17,6 +17,7 @@ from tailorbird.cli import (
     fit,
     folds,
     keys,
+    knowledge,
     personalise,
     predict,
     rules,
@@ -83,6 +84,7 @@ app.command("rollback", rich_help_panel=_AROUND)(workspace.rollback)
 app.command("why", rich_help_panel=_AROUND)(why.why)
 app.command("doctor", rich_help_panel=_AROUND)(doctor.doctor)
 app.add_typer(keys.app, name="keys", rich_help_panel=_AROUND)
+app.add_typer(knowledge.app, name="knowledge", rich_help_panel=_AROUND)
 app.add_typer(weights.app, name="weights", rich_help_panel=_AROUND)
 app.add_typer(rules.app, name="rules", rich_help_panel=_AROUND)
 

@@ -1,5 +1,46 @@
-"""What answers are made of beside templates: rules and facts."""
+"""What the assistant may answer from: documents in searchable pieces, rules, and facts.
 
-from tailorbird.knowledge import graph, rules
+A `KnowledgeBase` keeps the pieces in the workspace and finds those that fit a question;
+`open_encoder` gives what it compares them with. `documents` reads single ones, `sentences` cuts
+their text, and what answers are made of beside it is in `rules` and `graph`. What documents say is
+data, never instructions.
+"""
 
-__all__ = ["graph", "rules"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tailorbird.knowledge import documents, graph, rules
+    from tailorbird.knowledge.base import Added, KnowledgeBase
+    from tailorbird.knowledge.chunking import sentences
+    from tailorbird.knowledge.encoding import Embeds, open_encoder
+
+__all__ = [
+    "Added",
+    "Embeds",
+    "KnowledgeBase",
+    "documents",
+    "graph",
+    "open_encoder",
+    "rules",
+    "sentences",
+]
+_FILES = {
+    "Added": "base",
+    "Embeds": "encoding",
+    "KnowledgeBase": "base",
+    "open_encoder": "encoding",
+    "sentences": "chunking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: the process that reads one document passes this door, too, and would
+    # otherwise wait for a database and for NumPy that it never uses.
+    if name in ("documents", "graph", "rules"):
+        return import_module(f"{__name__}.{name}")
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)

@@ -15,12 +15,15 @@ from starlette.websockets import WebSocketDisconnect
 
 from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
+from tailorbird.knowledge import documents
 from tailorbird.serving.admission import API, Access, is_under, open_access
 from tailorbird.serving.keys import FRESH_S, Keys
 from tailorbird.serving.refusals import refusal
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "testserver"})
 """Names a local service answers to; ``testserver`` is the one in-process test clients use."""
+DOCUMENTS = f"{API}/knowledge/documents"
+"""Whole documents are sent here, which are larger than other bodies may be."""
 STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -92,7 +95,7 @@ class Guard:
                 await Watch(self.access, asked, receive, send).run(self.app)
                 return
             if is_under(scope["path"], API):
-                receive = self._limited(receive)
+                receive = self._limited(receive, self._limit(scope["path"]))
             await self.app(scope, receive, send_guarded)
         elif scope["type"] == "http":
             await refused(scope, receive, send_guarded)
@@ -133,12 +136,18 @@ class Guard:
             return person
         asked.scope.setdefault("state", {})["person"] = person
         length = asked.headers.get("content-length", "")
-        is_large = length.isdecimal() and int(length) > self.max_body_bytes
-        if is_large and is_under(asked.scope["path"], API):
-            return refusal(413, self._too_large(), where="body")
+        limit = self._limit(asked.scope["path"])
+        if length.isdecimal() and int(length) > limit and is_under(asked.scope["path"], API):
+            return refusal(413, _too_large(limit), where="body")
         return None
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limit(self, path: str) -> int:
+        """Bytes that a body may have."""
+        if is_under(path, DOCUMENTS):
+            return max(self.max_body_bytes, documents.Limits().max_bytes)
+        return self.max_body_bytes
+
+    def _limited(self, receive: Receive, limit: int) -> Receive:
         """Counts what is really sent: a length need not be declared, nor be true."""
         n_bytes = 0
 
@@ -146,14 +155,11 @@ class Guard:
             nonlocal n_bytes
             message = await receive()
             n_bytes += len(message.get("body", b""))
-            if n_bytes > self.max_body_bytes:
-                raise HTTPException(413, self._too_large())
+            if n_bytes > limit:
+                raise HTTPException(413, _too_large(limit))
             return message
 
         return receive_limited
-
-    def _too_large(self) -> str:
-        return f"is larger than {self.max_body_bytes:,} bytes"
 
 
 class Watch:
@@ -196,6 +202,10 @@ class Watch:
                 self._is_over = True
                 await self._send({"type": "websocket.close", "code": 1008, "reason": "refused"})
         return self._is_over
+
+
+def _too_large(limit: int) -> str:
+    return f"is larger than {limit:,} bytes"
 
 
 def _name(host: str) -> str | None:

@@ -1,0 +1,158 @@
+"""What goes over the wire about documents, passages and drafts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tailorbird import records
+from tailorbird.knowledge import Added
+from tailorbird.store.tables import DocumentRow, DraftRow
+
+
+class Document(BaseModel):
+    """One document of the knowledge base."""
+
+    name: str
+    kind: str = Field(description="markdown, text, html, pdf, docx, qa or draft.")
+    title: str
+    n_chunks: int = Field(description="Pieces that are searched.")
+    n_bytes: int
+    updated: datetime
+
+    @classmethod
+    def of(cls, row: DocumentRow, n_chunks: int) -> Self:
+        """What *row* says."""
+        return cls(
+            name=row.name,
+            kind=row.kind,
+            title=row.title,
+            n_chunks=n_chunks,
+            n_bytes=row.n_bytes,
+            updated=row.updated,
+        )
+
+
+class DocumentList(BaseModel):
+    """All documents, by name."""
+
+    documents: list[Document]
+
+
+class AddedDocument(BaseModel):
+    """What became of a document that was sent."""
+
+    name: str
+    status: Literal["added", "changed", "unchanged"]
+    kind: str
+    n_chunks: int
+    n_embedded: int = Field(description="Pieces that are new.")
+
+    @classmethod
+    def of(cls, added: Added) -> Self:
+        """What *added* says."""
+        return cls(
+            name=added.name,
+            status=added.status,
+            kind=added.kind,
+            n_chunks=added.n_chunks,
+            n_embedded=added.n_embedded,
+        )
+
+
+class RemovedDocument(BaseModel):
+    """Which document is no more."""
+
+    removed: str
+
+
+class SearchRequest(BaseModel):
+    """A question, to see what would be found for it."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"question": "多久能退款？", "k": 3}]}
+    )
+
+    question: str = Field(min_length=1, max_length=8000)
+    k: int = Field(default=5, ge=1, le=50, description="Passages at most.")
+
+
+class Passage(BaseModel):
+    """A piece of a document that fits a question."""
+
+    id: str
+    document: str
+    heading: str = Field(description="All headings above it; empty: none.")
+    question: str = Field(description="Of a question with its answer: the question.")
+    text: str
+    score: float = Field(description="Higher is better; comparable within one search.")
+    support: float = Field(description="Probability that it answers the question, in [0, 1].")
+
+    @classmethod
+    def of(cls, passage: records.Passage) -> Self:
+        """The same over the wire."""
+        return cls(
+            id=passage.id,
+            document=passage.document,
+            heading=passage.heading,
+            question=passage.question,
+            text=passage.text,
+            score=passage.score,
+            support=passage.support,
+        )
+
+
+class SearchResponse(BaseModel):
+    """What fits a question, best first."""
+
+    passages: list[Passage]
+
+
+class Draft(BaseModel):
+    """A question and the answer that an agent gave."""
+
+    id: str
+    created: datetime
+    question: str
+    answer: str
+    intent: str
+    author: str
+    conversation_id: str | None
+
+    @classmethod
+    def of(cls, row: DraftRow) -> Self:
+        """What *row* says."""
+        return cls(
+            id=row.id,
+            created=row.created,
+            question=row.question,
+            answer=row.answer,
+            intent=row.intent,
+            author=row.author,
+            conversation_id=row.conversation_id,
+        )
+
+
+class DraftList(BaseModel):
+    """Drafts that nobody has judged yet, oldest first."""
+
+    drafts: list[Draft]
+
+
+class Judgement(BaseModel):
+    """Whether a draft is knowledge, and how it should read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accept: bool
+    question: str = Field(default="", max_length=4000, description="Empty: as it is.")
+    answer: str = Field(default="", max_length=16000, description="Empty: as it is.")
+
+
+class JudgedDraft(BaseModel):
+    """What became of a draft."""
+
+    status: Literal["accepted", "rejected"]
+    document: AddedDocument | None = Field(description="What it is now; null where rejected.")
