@@ -121,7 +121,8 @@ NOTES: Mapping[str, Words] = {
         "zh": "由文档原句组成：语言模型出错。",
     },
     "unsupported": {
-        "en": "{n} generated sentences were dropped: the documents do not support them.",
+        "en": "Of what the language model wrote, the documents did not support {n} sentence(s): "
+        "dropped.",
         "zh": "丢弃了 {n} 句没有文档支持的生成内容。",
     },
     "other_language": {
