@@ -50,6 +50,9 @@ def test_who_is_angry_is_found(text: str) -> None:
         "垃圾桶多少钱？",
         "这个垃圾袋怎么退货",
         "包裹到哪了！",
+        "我要退款，本来是买给妈妈的。",
+        "这是给他妈妈的礼物",
+        "can I change some fucking products of my order?",
     ],
 )
 def test_who_is_calm_is_left_alone(text: str) -> None:

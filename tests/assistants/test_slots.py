@@ -27,6 +27,8 @@ from tailorbird.assistants.service_desk.slots import fill, find_slots, holes, sl
         ("on 2026-09-07", {"date": "2026-09-07"}),
         ("on September 7th", {"date": "September 7th"}),
         ("上周三买的", {"date": "上周三"}),
+        ("cancel order732201349959", {"order": "732201349959"}),
+        ("check invoice #12588", {}),
         ("where is my parcel", {}),
         ("an iPhone 15 in size 42", {}),
     ],

@@ -17,18 +17,19 @@ EXCLAMATIONS, SHOUTING, REPEATED, AGAIN = 0.3, 0.35, 0.4, 0.3
 """Weights of ``!!``, of words in capitals, of a message sent before, of "the third time"."""
 
 _STRONG = re.compile(
-    r"\b(?:f+u+c+k\w*|bullshit|bastards?|idiots?|morons?|scam(?:mers?|med)?|crooks?|thieves"
+    r"\b(?:f+u+c+k+ (?:you|off|this|it|all)|what the f\w+|wtf"
+    r"|bullshit|bastards?|idiots?|morons?|scam(?:mers?|med)?|crooks?|thieves"
     r"|furious|livid|outrage(?:d|ous)|pissed(?: off)?|sick of (?:you|this|it)|fed up"
     r"|(?:i am|i'm|im|really|so|very|extremely|getting) (?:angry|mad at)|hate (?:you|this)"
     r"|(?:see you in|take you to) court|sue you|my lawyer|go to hell|shut up|liars?)\b"
-    r"|他妈|妈的|特么|操你|我操|卧槽|傻[逼叉x]|混蛋|王八蛋|去死|滚蛋|滚吧|骗子|诈骗|骗钱|黑店"
+    r"|他妈的|(?<![妈我你他她您们])妈的(?=\W|$|[这那什怎])|特么|操你|我操|卧槽|傻[逼叉x]|混蛋|王八蛋|去死|滚蛋|滚吧|骗子|诈骗|骗钱|黑店"
     r"|垃圾(?!桶|袋|箱|分类|篓|处理)"
     r"|气死|火大|忍无可忍|受够了|发火|愤怒|生气|恼火|12315|315投诉|消协|工商局?投诉"
     r"|投诉你们|起诉|告你们|曝光你们",
     re.IGNORECASE,
 )
 _MILD = re.compile(
-    r"\b(?:angry|mad|annoy(?:ed|ing)|ridiculous|unacceptable|disgrace(?:ful)?"
+    r"\b(?:f+u+c+k\w*|bloody|damn(?:ed)?|angry|mad|annoy(?:ed|ing)|ridiculous|unacceptable|disgrace(?:ful)?"
     r"|disgust(?:ed|ing)|terrible|horrible|awful|worst|useless|pathetic|joke of a"
     r"|rip[- ]?off|nonsense|shame on you"
     r"|frustrat(?:ed|ing)|incompetent|complain(?:t)?|garbage|rubbish|crap(?:py)?"

@@ -15,7 +15,7 @@ MAX_VALUE_CHARS = 60
 
 _CODE = r"[A-Za-z]{0,5}[-_]?\d[\dA-Za-z-]{3,23}"
 _NAMED_ORDER = re.compile(
-    r"(?:\b(?:orders?|purchase|booking|parcel|package|tracking|invoice|ticket|ref(?:erence)?)\b"
+    r"(?:\b(?:orders?|purchase|booking|parcel|package|tracking|ticket|ref(?:erence)?)(?![a-z])"
     r"(?:\s*(?:number|num|no\.?|id|code))?|订单|运单|快递单|单号|编号|单子)"
     r"\s*(?:编?号码?|number)?\s*(?:is|was|是|为)?\s*[:：#№]?\s*(?P<value>"
     + _CODE
@@ -25,6 +25,11 @@ _NAMED_ORDER = re.compile(
 _BARE_ORDER = re.compile(
     r"(?<![A-Za-z\d@.+-])(?P<value>[A-Za-z]{1,5}[-_]?\d{5,20}|(?:#|№)\s?\d{3,20}|\d{8,20})"
     r"(?![A-Za-z\d@]|[.,-]\d)"
+)
+_OTHER_NUMBER = re.compile(
+    r"(?:\b(?:bills?|invoices?|size|model|page|version|room)\b|发票|尺码|型号|版本|税号)"
+    r"\s*(?:number|no\.?|编?号码?)?\s*[:：]?\s*$",
+    re.IGNORECASE,
 )
 _ASKED_ORDER = re.compile(
     r"(?<![A-Za-z\d])(?P<value>#?[A-Za-z]{0,5}[-_]?\d[\dA-Za-z-]{2,23})(?![A-Za-z\d])"
@@ -103,7 +108,7 @@ def find_slots(text: str, *, asked: str = "") -> dict[str, str]:
     for slot, patterns in _RULES.items():
         for pattern in patterns:
             match = pattern.search(text) if slot not in found else None
-            if match:
+            if match and not (slot == "order" and _OTHER_NUMBER.search(text, 0, match.start())):
                 found[slot] = match["value"].strip()
                 text = text[: match.start()] + " " + text[match.end() :]
     if asked == "order" and "order" not in found:
