@@ -287,7 +287,9 @@ class DeskSettings:
         "threshold of the bundle; 0: that alone.",
     )
     min_support: float = setting(
-        0.5, "Probability from which a passage is taken to answer the question."
+        0.0,
+        "Probability from which a passage is taken to answer the question; 0: the threshold of "
+        "the model that judges it, else 0.5.",
     )
     min_overlap: float = setting(
         0.6,

@@ -30,9 +30,11 @@ from tailorbird.assistants.service_desk.deciding import Attendant, Decision, Par
 from tailorbird.assistants.service_desk.generating import Scribe
 from tailorbird.assistants.service_desk.parts import templates_of
 from tailorbird.assistants.service_desk.phrases import ASK, HAND_OVER, REFUSAL
-from tailorbird.config import DeskSettings
+from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.records import Passage
+from tailorbird.serving import Service
+from tailorbird.testing import KeywordPredictor
 
 QUESTION = "How long is the warranty of headphones?"
 
@@ -169,6 +171,21 @@ def test_a_judge_of_support_decides_where_there_is_one() -> None:
     assert decide(QUESTION, knowledge=sure).kind == "knowledge"
 
 
+def test_the_threshold_of_support_is_the_judges_own_unless_one_is_set() -> None:
+    class Judged(FakeKnowledge):
+        support = LearnedSupport()
+
+    knowledge = Judged([replace(WARRANTY, support=0.3)])
+    found = decide(QUESTION, knowledge=knowledge)
+    assert (found.kind, found.why["thresholds"]["support"]) == ("knowledge", 0.25)
+    strict = decide(QUESTION, knowledge=knowledge, settings=DeskSettings(min_support=0.4))
+    assert strict.kind == "refusal"
+
+
+class LearnedSupport:
+    threshold = 0.25
+
+
 def test_no_answer_twice_in_a_row_asks_for_a_person() -> None:
     turns = [
         *visitor("Do you sell bicycles in Rome?"),
@@ -251,6 +268,26 @@ def test_the_last_turn_must_be_the_visitors() -> None:
 def test_without_templates_the_predictors_own_answer_is_given() -> None:
     found = decide("I want my money back", templates=dict)
     assert found.text == "The money is back within 5 days."
+
+
+def test_a_service_and_its_predictor_are_enough() -> None:
+    async def ask() -> list[Decision]:
+        service = Service(KeywordPredictor(), ServingSettings())
+        await service.engine.start()
+        desk = Attendant(service, parts=Parts(templates=templates_of(service)))
+        try:
+            asked = ["Where is my parcel?", "What is the meaning of life?"]
+            return [await desk.respond("c1", visitor(text), "ada") for text in asked]
+        finally:
+            await service.close()
+
+    known, unknown = asyncio.run(ask())
+    assert (known.kind, known.text, known.bundle) == (
+        "template",
+        "Your parcel is on its way.",
+        "keywords",
+    )
+    assert unknown.kind == "refusal"
 
 
 def test_templates_of_a_service_are_those_of_what_it_serves() -> None:

@@ -44,7 +44,7 @@ _NEGATION = re.compile(
     r"|(?:不是|没有?|并不|并没有?|别|不要|不用|不会|无意|不想|不算|不太)(?:在|很|太|真的|要|想|那么|特别|怎么|觉得|说|去){0,2})$",
     re.IGNORECASE,
 )
-_BANGS = re.compile(r"[!！?？]*[!！][!！?？]*")
+_BANGS = re.compile(r"[!！?？]{2,}")
 _CAPITALS = re.compile(r"\b[A-Z]{3,}\b")
 _AGAIN = re.compile(
     r"\b(?:(?:for the )?(?:third|fourth|fifth|tenth|umpteenth|hundredth) time"
@@ -85,7 +85,7 @@ def anger_in(text: str, before: Sequence[str] = ()) -> Anger:
             word = match[0].lower()
             if not _NEGATION.search(text, max(0, match.start() - 30), match.start()):
                 weights[word] = max(weight, weights.get(word, 0.0))
-    if any(len(match[0]) >= 2 for match in _BANGS.finditer(text)):
+    if any("!" in run or "！" in run for run in _BANGS.findall(text)):
         weights["!!"] = EXCLAMATIONS
     if _shouts(text):
         weights["CAPITALS"] = SHOUTING

@@ -17,7 +17,12 @@ from typing import Any
 from tailorbird.assistants.service_desk import phrases
 from tailorbird.assistants.service_desk.composing import extract, supported, verify
 from tailorbird.assistants.service_desk.decision import Decision, Said, Sentence, Turn
-from tailorbird.assistants.service_desk.parts import Parts, Rules, templates_of
+from tailorbird.assistants.service_desk.parts import (
+    Parts,
+    Rules,
+    min_support_of,
+    templates_of,
+)
 from tailorbird.assistants.service_desk.reasons import Explained
 from tailorbird.assistants.service_desk.understanding import Asked, Predicts, understand
 from tailorbird.assistants.service_desk.variants import Variant, choose_variant
@@ -41,6 +46,11 @@ class Attendant:
         self.service = service
         self.settings = settings or DeskSettings()
         self.parts = parts or Parts()
+
+    @property
+    def min_support(self) -> float:
+        """The probability of support from which a passage answers."""
+        return min_support_of(self.parts.knowledge, self.settings.min_support)
 
     async def respond(self, conversation: str, turns: Sequence[Turn], user: str | None) -> Decision:
         """`decide`, as whoever keeps conversations asks for it."""
@@ -80,7 +90,7 @@ class Attendant:
             min_confidence=self.settings.min_confidence,
             finder=self.parts.finder,
         )
-        told = Explained(asked, self.settings)
+        told = Explained(asked, self.settings, min_support=self.min_support)
         decision = await self._at_once(asked, told)
         if decision is not None:
             for sentence in decision.sentences:
@@ -226,7 +236,7 @@ class Attendant:
         fit = supported(
             asked.meaning,
             passages,
-            min_support=self.settings.min_support,
+            min_support=self.min_support,
             min_overlap=self.settings.min_overlap,
         )
         told.passages(passages, fit)

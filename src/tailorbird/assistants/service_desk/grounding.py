@@ -29,7 +29,7 @@ _WORD = re.compile(rf"[A-Za-z]+(?:['’][A-Za-z]+)?|[{_HAN}]+")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _ZH_DIGITS = "零一二三四五六七八九"
 _ZH_NUMBER = re.compile(
-    r"[零一二两三四五六七八九十百千万]+(?=[个天日周月年小时分钟元块次件步位折%倍台只双条张号])"
+    r"[零一二两三四五六七八九十百千万]{1,12}(?=[个天日周月年小时分钟元块次件步位折%倍台只双条张号])"
 )
 _TO_TWENTY = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen

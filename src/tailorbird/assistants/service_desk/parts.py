@@ -16,6 +16,8 @@ from tailorbird.records import Passage
 Templates = Mapping[str, Mapping[str, Sequence[str]]]
 """``{intent: {"zh": [answer, …], "en": […]}}``."""
 
+MIN_SUPPORT = 0.5
+
 
 class Searches(Protocol):
     """Documents that can be searched; called in a worker thread."""
@@ -120,6 +122,18 @@ class Parts:
     finder: FindsSlots | None = None
     clock: Callable[[], datetime] = datetime.now
     """Local time, for rules about hours and weekdays."""
+
+
+def min_support_of(knowledge: Searches | None, wanted: float) -> float:
+    """The probability of support from which a passage answers: *wanted*, where that is above 0.
+
+    Else it is the threshold that the support model of *knowledge* was given when it was fitted.
+
+    >>> min_support_of(None, 0.7), min_support_of(None, 0.0)
+    (0.7, 0.5)
+    """
+    judge = getattr(knowledge, "support", None)
+    return wanted if wanted > 0 else float(getattr(judge, "threshold", MIN_SUPPORT))
 
 
 def templates_of(service: Any) -> Callable[[], Templates]:

@@ -28,7 +28,7 @@ class Explained:
     Nothing in it is the visitor's own: the question is kept, masked, beside it.
     """
 
-    def __init__(self, asked: Asked, settings: DeskSettings) -> None:
+    def __init__(self, asked: Asked, settings: DeskSettings, *, min_support: float) -> None:
         self.asked = asked
         self.has_passages = False
         self._suggestions: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Explained:
             "in_scope": asked.prediction.in_scope,
             "thresholds": {
                 "confidence": settings.min_confidence,
-                "support": settings.min_support,
+                "support": min_support,
                 "overlap": settings.min_overlap,
                 "anger": settings.anger,
                 "unsure": settings.max_unsure,
