@@ -171,6 +171,26 @@ def test_a_judge_of_support_decides_where_there_is_one() -> None:
     assert decide(QUESTION, knowledge=sure).kind == "knowledge"
 
 
+def test_a_search_that_fails_is_said_and_costs_only_its_answer() -> None:
+    class Failing(FakeKnowledge):
+        def search(self, question: str, /, *, k: int = 5) -> list[Passage]:
+            raise OSError("the disk is gone")
+
+    found = decide(QUESTION, knowledge=Failing())
+    assert found.kind == "refusal"
+    assert "could not be searched" in found.why["sentence"]["en"]
+    assert decide("a human please", knowledge=Failing()).kind == "hand_over"
+
+
+def test_whoever_takes_over_gets_replies_to_what_was_asked_before() -> None:
+    knowledge = FakeKnowledge()
+    turns = [*visitor(QUESTION), Said("assistant", "Hm."), Said("visitor", "a human please")]
+    found = decide(turns, knowledge=knowledge)
+    assert knowledge.asked == [QUESTION]
+    assert found.suggestions[-1].startswith("The warranty of headphones is two years.")
+    assert [row["id"] for row in found.why["passages"]] == ["w1", "r1", "q1"]
+
+
 def test_the_threshold_of_support_is_the_judges_own_unless_one_is_set() -> None:
     class Judged(FakeKnowledge):
         support = LearnedSupport()

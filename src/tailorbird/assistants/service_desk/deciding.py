@@ -15,20 +15,21 @@ from contextlib import aclosing
 from typing import Any
 
 from tailorbird.assistants.service_desk import phrases
-from tailorbird.assistants.service_desk.composing import extract, supported, verify
-from tailorbird.assistants.service_desk.decision import Decision, Said, Sentence, Turn
-from tailorbird.assistants.service_desk.parts import (
-    Parts,
-    Rules,
-    min_support_of,
-    templates_of,
+from tailorbird.assistants.service_desk.citing import Citing
+from tailorbird.assistants.service_desk.decision import (
+    Decision,
+    DecisionKind,
+    Said,
+    Sentence,
+    Turn,
+    joined,
 )
+from tailorbird.assistants.service_desk.parts import Parts, Rules, templates_of
 from tailorbird.assistants.service_desk.reasons import Explained
 from tailorbird.assistants.service_desk.understanding import Asked, Predicts, understand
 from tailorbird.assistants.service_desk.variants import Variant, choose_variant
 from tailorbird.assistants.service_desk.wishes import wants_person
 from tailorbird.config import DeskSettings
-from tailorbird.records import Passage
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,7 @@ class Attendant:
         self.service = service
         self.settings = settings or DeskSettings()
         self.parts = parts or Parts()
-
-    @property
-    def min_support(self) -> float:
-        """The probability of support from which a passage answers."""
-        return min_support_of(self.parts.knowledge, self.settings.min_support)
+        self._citing = Citing(self.parts, self.settings)
 
     async def respond(self, conversation: str, turns: Sequence[Turn], user: str | None) -> Decision:
         """`decide`, as whoever keeps conversations asks for it."""
@@ -90,7 +87,7 @@ class Attendant:
             min_confidence=self.settings.min_confidence,
             finder=self.parts.finder,
         )
-        told = Explained(asked, self.settings, min_support=self.min_support)
+        told = Explained(asked, self.settings, min_support=self._citing.min_support)
         decision = await self._at_once(asked, told)
         if decision is not None:
             for sentence in decision.sentences:
@@ -215,12 +212,10 @@ class Attendant:
 
     def _by_facts(self, rules: Rules | None, told: Explained) -> Decision | None:
         asked = told.asked
-        found = (
-            None
-            if rules is None
-            else rules.facts.ask(asked.text, asked.language, about=asked.earlier)
-        )
-        if found is None or rules is None:
+        if rules is None:
+            return None
+        found = rules.facts.ask(asked.text, asked.language, about=asked.earlier)
+        if found is None:
             return None
         triples = [str(triple) for triple in found.triples]
         told.add(facts=triples, rules_version=rules.version)
@@ -231,33 +226,28 @@ class Attendant:
 
     async def _from_documents(self, told: Explained) -> AsyncGenerator[Sentence | Decision]:
         """An answer from documents, else the template again, else that there is none."""
-        asked = told.asked
-        passages = await self._search(asked.meaning)
-        fit = supported(
-            asked.meaning,
-            passages,
-            min_support=self.min_support,
-            min_overlap=self.settings.min_overlap,
-        )
+        asked, citing = told.asked, self._citing
+        passages = await citing.search(asked.meaning, told)
+        fit = citing.supporting(asked.meaning, passages)
         told.passages(passages, fit)
         variant = self._variant(asked)
         if variant is not None:
             told.note("said")
         sentences: list[Sentence] = []
-        kind = "knowledge"
+        kind: DecisionKind = "generated"
         if fit:
-            async with aclosing(self._generated(asked, fit, told)) as written:
+            async with aclosing(citing.generated(asked.meaning, fit, told)) as written:
                 async for sentence in written:
                     sentences.append(sentence)
                     yield sentence
-            kind = "generated" if sentences else "knowledge"
         if fit and not sentences:
-            sentences = list(await asyncio.to_thread(self._extracted, asked.meaning, fit))
+            kind = "knowledge"
+            sentences += await citing.extracted(asked.meaning, fit)
             for sentence in sentences:
                 yield sentence
         if sentences:
             told.add(source=sentences[0].source)
-            yield told.decision(kind, tuple(sentences), "knowledge")  # type: ignore[arg-type]
+            yield told.decision(kind, tuple(sentences), "knowledge")
             return
         last = await self._without(variant, told)
         for sentence in last.sentences:
@@ -275,64 +265,20 @@ class Attendant:
         text = phrases.REFUSAL[asked.language]
         return told.decision("refusal", (Sentence(text),), "refusal")
 
-    async def _search(self, question: str) -> list[Passage]:
-        knowledge = self.parts.knowledge
-        if knowledge is None:
-            return []
-        return await asyncio.to_thread(knowledge.search, question, k=self.settings.n_passages)
-
-    def _extracted(self, question: str, passages: Sequence[Passage]) -> tuple[Sentence, ...]:
-        return extract(
-            question,
-            passages,
-            encoder=self.parts.encoder,
-            max_sentences=self.settings.max_sentences,
-        )
-
-    async def _generated(
-        self, asked: Asked, passages: Sequence[Passage], told: Explained
-    ) -> AsyncGenerator[Sentence]:
-        """What the language model writes and a passage bears out; nothing without a model."""
-        scribe = self.parts.scribe
-        if scribe is None or self.settings.generate == "never":
-            return
-        if asked.language not in scribe.model.languages:
-            told.note("writer_language")
-            return
-        if scribe.is_busy:
-            told.note("writer_busy")
-            return
-        n_given = n_dropped = 0
-        try:
-            stream = scribe.sentences(asked.meaning, passages, language=asked.language)
-            async with aclosing(stream) as texts:
-                async for text in texts:
-                    sentence = verify(text, passages)
-                    if sentence is None:
-                        n_dropped += 1
-                        continue
-                    yield sentence
-                    n_given += 1
-                    if n_given == self.settings.max_sentences:
-                        break
-        except Exception:
-            log.exception("the language model failed; the documents' own sentences are given")
-            told.note("writer_failed")
-        if n_dropped:
-            told.note("unsupported", n=n_dropped)
-
     # -- persons ---------------------------------------------------------------------------------
 
     async def _hand_over(self, told: Explained, text: phrases.Words, reason: str) -> Decision:
         """To a person, with what they may want to answer."""
         asked = told.asked
+        texts = self._suggestions(asked)
         if not told.has_passages:
-            passages = await self._search(asked.meaning)
+            question = asked.earlier or asked.meaning  # "a person please" is about what was before
+            passages = await self._citing.search(question, told)
             told.passages(passages, ())
-            best = await asyncio.to_thread(self._extracted, asked.meaning, passages[:2])
-        else:
-            best = ()
-        told.suggest([*self._suggestions(asked), " ".join(sentence.text for sentence in best)])
+            texts.append(
+                joined(await self._citing.extracted(question, passages[:2]), asked.language)
+            )
+        told.suggest(texts)
         return told.decision("hand_over", (Sentence(text[asked.language]),), reason)
 
     def _suggestions(self, asked: Asked) -> list[str]:

@@ -107,6 +107,10 @@ NOTES: Mapping[str, Words] = {
         "en": "Its answer had been given before, so the documents were asked.",
         "zh": "该意图的答复之前已给出，因此查阅文档。",
     },
+    "search_failed": {
+        "en": "The documents could not be searched.",
+        "zh": "文档检索失败。",
+    },
     "writer_language": {
         "en": "Composed of the documents' own sentences: the language model does not write this "
         "language.",
