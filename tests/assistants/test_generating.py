@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.assistants.desk_fakes import WARRANTY, FakeModel
@@ -12,7 +13,8 @@ from tests.assistants.desk_fakes import WARRANTY, FakeModel
 from tailorbird.assistants.service_desk.composing import verify
 from tailorbird.assistants.service_desk.generating import ModelWriter, Scribe, prompt
 from tailorbird.config import ModelSettings
-from tailorbird.modeling import TextModel, build_model
+from tailorbird.errors import WeightsError
+from tailorbird.modeling import TextModel, build_model, save_model
 from tailorbird.modeling.generation import Sampling, generate, stream
 from tailorbird.testing import write_tiny_decoder
 from tailorbird.tuning.tasks import TASKS
@@ -77,9 +79,13 @@ def test_documents_are_quoted_line_by_line_in_the_prompt() -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
-    folder = write_tiny_decoder(tmp_path_factory.mktemp("decoder"))
-    backbone = resolve_backbone(str(folder), cache=folder)
+def tiny_decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_decoder(tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tiny_decoder: Path) -> TextModel:
+    backbone = resolve_backbone(str(tiny_decoder), cache=tiny_decoder)
     return build_model(backbone, (), settings=ModelSettings(), spec=TASKS["dialogue"].spec)
 
 
@@ -114,3 +120,33 @@ def test_a_stream_that_is_closed_leaves_the_model_as_it_was(tiny_model: TextMode
     assert not tiny_model.backbone.training
     tokens.close()
     assert tiny_model.backbone.training
+
+
+def test_models_are_loaded_as_they_came_and_as_they_were_tuned(
+    tiny_decoder: Path, tiny_model: TextModel, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    untuned = ModelWriter.load(str(tiny_decoder), cache=tmp_path)
+    assert untuned.languages == {"en"}
+    (tmp_path / "tuned").mkdir()
+    save_model(tiny_model, tmp_path / "tuned", backbone=tiny_decoder)
+    tuned = ModelWriter.load(str(tmp_path / "tuned"), cache=tmp_path, languages=("zh",))
+    assert tuned.languages == {"zh"}
+    asked = ("How long?", [WARRANTY])
+    texts = [
+        list(ModelWriter(one.model, max_new_tokens=6).write(*asked, language="en"))
+        for one in (untuned, tuned)
+    ]
+    assert texts[0] == texts[1] != []
+    model = build_model(
+        resolve_backbone(str(tiny_backbone), cache=tmp_path), ("a",), settings=ModelSettings()
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    save_model(model, other, backbone=tiny_backbone)
+    with pytest.raises(WeightsError, match="is a model of the task"):
+        ModelWriter.load(str(other), cache=tmp_path)
+
+
+def test_families_that_know_chinese_write_it(tmp_path: Path) -> None:
+    folder = write_tiny_decoder(tmp_path, "qwen3")
+    assert ModelWriter.load(str(folder), cache=tmp_path).languages == {"en", "zh"}

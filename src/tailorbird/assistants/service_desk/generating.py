@@ -13,10 +13,14 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tailorbird.assistants.service_desk.grounding import sentences_of, source_of
+from tailorbird.config import ModelSettings
+from tailorbird.errors import WeightsError
 from tailorbird.records import Message, Passage
+from tailorbird.weights import resolve_backbone
 
 if TYPE_CHECKING:
     from tailorbird.modeling import TextModel
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_WRITING_S = 20.0
+WRITES_CHINESE = ("gemma", "qwen")
+"""Families of models that have seen much Chinese, as their ``model_type`` begins."""
 PASSAGE_CHARS = 1200
 
 _TASK = {
@@ -147,15 +153,45 @@ def prompt(question: str, passages: Sequence[Passage], language: str) -> tuple[M
 class ModelWriter:
     """Writes with a model of the task *dialogue*, as one tuned on the logs' conversations.
 
-    *languages* is what it can write; a model that has seen little Chinese should not try.
+    *languages* is what it can write; not given, they are those of its family (`WRITES_CHINESE`).
     """
 
     def __init__(
-        self, model: TextModel, *, languages: Collection[str] = ("en",), max_new_tokens: int = 120
+        self, model: TextModel, *, languages: Collection[str] = (), max_new_tokens: int = 120
     ) -> None:
+        family = str(getattr(model.backbone, "config", {}).get("model_type", ""))
+        own = ("en", "zh") if family.startswith(WRITES_CHINESE) else ("en",)
         self.model = model
-        self.languages = frozenset(languages)
+        self.languages = frozenset(languages or own)
         self.max_new_tokens = max_new_tokens
+
+    @classmethod
+    def load(cls, name: str, *, cache: Path, languages: Collection[str] = ()) -> ModelWriter:
+        """The model in a folder that a run of the task *dialogue* wrote, or one that nobody tuned.
+
+        Args:
+            name: the folder, or a name of `resolve_backbone`, as ``smollm2``.
+            cache: where embedded models are unpacked.
+            languages: what it can write; not given, by its family.
+
+        Raises WeightsError where there is no such model, or it writes nothing.
+        """
+        from tailorbird.modeling import build_model, load_model
+        from tailorbird.tuning.tasks import find_task
+
+        task = find_task("dialogue")
+        if (Path(name) / "model.json").is_file():
+            model = load_model(Path(name))
+        else:
+            backbone = resolve_backbone(name, cache=cache)
+            model = build_model(backbone, (), settings=ModelSettings(), spec=task.spec).eval()
+        if model.spec.task != task.name:
+            raise WeightsError(
+                f"is a model of the task {model.spec.task!r}, which writes nothing",
+                where=name,
+                cure="give the folder of a run of --task dialogue",
+            )
+        return cls(model, languages=languages)
 
     def write(
         self, question: str, passages: Sequence[Passage], /, *, language: str
