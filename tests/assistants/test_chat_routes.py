@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from tests.assistants.desk_fakes import TEMPLATES, FakeKnowledge, FakeService
 
+from tailorbird.app import create_app
 from tailorbird.assistants.service_desk.chat_routes import chat_routes
 from tailorbird.assistants.service_desk.chat_schemas import ChatCompletion, ChatErrorResponse
 from tailorbird.assistants.service_desk.deciding import Attendant, Decision, Parts, Sentence
@@ -31,6 +32,7 @@ from tailorbird.assistants.service_desk.phrases import REFUSAL
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.serving.access import Person
+from tailorbird.testing import KeywordPredictor
 
 URL = "/v1/chat/completions"
 REFUND = [{"role": "user", "content": "I want my money back"}]
@@ -379,7 +381,11 @@ def test_a_client_that_goes_away_frees_everything(where: str) -> None:
             finally:
                 freed.set()
 
-    with served(app_of(Slow(), audit)) as url:
+    # Behind the guard and the meters, as it is served.
+    app = create_app(None, KeywordPredictor(), ServingSettings(), console=False)
+    routes = chat_routes(Slow(), serving=ServingSettings(), desk=DeskSettings(), audit=audit)
+    app.include_router(routes)
+    with served(app) as url:
         body = {"messages": REFUND, "stream": where != "not streamed"}
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as line:
             request = httpx.Request("POST", f"{url}{URL}", json=body)

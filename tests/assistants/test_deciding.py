@@ -349,6 +349,12 @@ def test_where_nothing_is_left_the_documents_own_sentences_are_sent(text: str) -
     assert found.sentences[0].text == "The warranty of headphones is two years."
 
 
+def test_a_model_that_repeats_itself_is_stopped() -> None:
+    again = "It covers defects of the battery. "
+    found = decide(QUESTION, knowledge=FakeKnowledge(), scribe=Scribe(FakeModel(again * 9)))
+    assert (found.kind, found.text) == ("generated", again.strip())
+
+
 def test_chinese_is_extracted_unless_the_model_knows_it() -> None:
     knowledge = FakeKnowledge([replace(RETURNS, support=0.9)])
     text = "签收后七天内可以退货。"

@@ -78,17 +78,20 @@ class Citing:
         if scribe.is_busy:
             told.note("writer_busy")
             return
-        n_given = n_dropped = 0
+        n_dropped = 0
+        given: set[str] = set()
         try:
             async with aclosing(scribe.sentences(question, passages, language=language)) as texts:
                 async for text in texts:
+                    if text in given:
+                        break  # a small model that repeats itself goes on doing so
                     sentence = verify(text, passages)
                     if sentence is None:
                         n_dropped += 1
                         continue
                     yield sentence
-                    n_given += 1
-                    if n_given == self.settings.max_sentences:
+                    given.add(text)
+                    if len(given) == self.settings.max_sentences:
                         break
         except Exception:
             log.exception("the language model failed; the documents' own sentences are given")
