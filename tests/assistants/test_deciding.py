@@ -29,7 +29,7 @@ from tests.assistants.desk_fakes import (
 from tailorbird.assistants.service_desk.deciding import Attendant, Decision, Parts, Said, Sentence
 from tailorbird.assistants.service_desk.generating import Scribe
 from tailorbird.assistants.service_desk.parts import templates_of
-from tailorbird.assistants.service_desk.phrases import ASK, HAND_OVER, REFUSAL
+from tailorbird.assistants.service_desk.phrases import ASK, HAND_OVER, NO_DESK, REFUSAL
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.records import Passage
@@ -217,6 +217,19 @@ def test_no_answer_twice_in_a_row_asks_for_a_person() -> None:
     assert "2 times" in found.why["sentence"]["en"]
     patient = decide(turns, knowledge=FakeKnowledge(), settings=DeskSettings(max_unsure=3))
     assert patient.kind == "refusal"
+
+
+@pytest.mark.parametrize("yes", ["Yes please", "ok", "好的，谢谢", "可以"])
+def test_a_yes_to_the_person_that_was_offered_is_a_wish(yes: str) -> None:
+    turns = [*visitor("你们卖自行车吗请告诉我"), Said("assistant", REFUSAL["zh"])]
+    found = decide([*turns, Said("visitor", yes)])
+    assert (found.kind, found.why["cause"]) == ("hand_over", "accepted")
+    assert decide(yes).kind != "hand_over"
+
+
+def test_nobody_is_promised_a_person_where_none_can_be_reached() -> None:
+    found = decide("let me talk to a human", has_desk=False)
+    assert (found.kind, found.text) == ("hand_over", NO_DESK["en"])
 
 
 @pytest.mark.parametrize(

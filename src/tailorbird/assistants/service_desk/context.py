@@ -34,6 +34,13 @@ _REFERS = re.compile(
     r"|(?:这个|那个|这样|那样|这种|那种|它|其他的|另一个|上面|刚才|刚刚)|呢[？?！!。.]*$",
     re.IGNORECASE,
 )
+_YES = re.compile(
+    r"^\W*(?:yes|yeah|yep|yup|sure|ok(?:ay)?|please|do|do that|go ahead|of course)"
+    r"(?:\W+(?:please|thanks|thank you|do|do so|do that))*\W*$"
+    r"|^\W*(?:好[的啊吧呀]?|可以|行[吧啊]?|嗯+|是的?|对|要的?|需要|麻烦了?|转吧?|帮我转|转给?他们)"
+    r"(?:[，, ]*(?:谢谢|麻烦了?|转吧|请转))*\W*$",
+    re.IGNORECASE,
+)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -84,6 +91,19 @@ def asked_before(turns: Sequence[Turn]) -> tuple[str, str]:
             break
         origin = earlier.pop().text
     return (slot, origin) if origin else ("", "")
+
+
+def accepts_person(turns: Sequence[Turn]) -> bool:
+    """Whether the last turn says yes to the person that a refusal before it offered.
+
+    >>> from tailorbird.assistants.service_desk.decision import Said
+    >>> from tailorbird.assistants.service_desk.phrases import REFUSAL
+    >>> accepts_person([Said("assistant", REFUSAL["en"]), Said("visitor", "yes please")])
+    True
+    """
+    if len(turns) < 2 or turns[-2].author != "assistant" or not is_refusal(turns[-2].text):
+        return False
+    return bool(_YES.match(turns[-1].text))
 
 
 def n_unsure(turns: Sequence[Turn]) -> int:

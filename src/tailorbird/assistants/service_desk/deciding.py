@@ -16,6 +16,7 @@ from typing import Any
 
 from tailorbird.assistants.service_desk import phrases
 from tailorbird.assistants.service_desk.citing import Citing
+from tailorbird.assistants.service_desk.context import accepts_person
 from tailorbird.assistants.service_desk.decision import (
     Decision,
     DecisionKind,
@@ -104,6 +105,8 @@ class Attendant:
             told.add(wish=wish)
             reason = "wish" if wish != asked.prediction.intent else "wish_intent"
             return await self._hand_over(told, phrases.HAND_OVER, reason)
+        if accepts_person(asked.turns):
+            return await self._hand_over(told, phrases.HAND_OVER, "accepted")
         rules = await self._rules()
         decision = await self._by_rule(asked, rules, told)
         if decision is not None:
@@ -279,6 +282,7 @@ class Attendant:
                 joined(await self._citing.extracted(question, passages[:2]), asked.language)
             )
         told.suggest(texts)
+        text = text if self.parts.has_desk else phrases.NO_DESK
         return told.decision("hand_over", (Sentence(text[asked.language]),), reason)
 
     def _suggestions(self, asked: Asked) -> list[str]:

@@ -120,6 +120,8 @@ class Parts:
     """Compares sentences of passages with the question; without it words alone do."""
     votes: CountsVotes | None = None
     finder: FindsSlots | None = None
+    has_desk: bool = True
+    """Whether a hand-over reaches a person; where it does not, the visitor is not told it does."""
     clock: Callable[[], datetime] = datetime.now
     """Local time, for rules about hours and weekdays."""
 

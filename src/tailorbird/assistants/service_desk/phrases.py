@@ -28,6 +28,12 @@ UNSURE_HAND_OVER: Words = {
     "en": "I still have nothing that answers this, so I am passing you on to a colleague.",
     "zh": "我还是没有找到答案，正在为您转接人工同事。",
 }
+NO_DESK: Words = {
+    "en": "This is one for a person, and I cannot reach one from here: "
+    "please turn to our customer service directly.",
+    "zh": "这个问题需要人工处理，但我在这里无法为您转接，请直接联系我们的人工客服。",
+}
+"""In place of the other hand-overs, where nobody would get to know of them."""
 ASK: Mapping[str, Words] = {
     "order": {
         "en": "Which order is it about? Please send me the order number.",
@@ -55,6 +61,10 @@ _REFUSALS = frozenset(REFUSAL.values())
 _ASKED = {text: slot for slot, words in ASK.items() for text in words.values()}
 
 REASONS: Mapping[str, Words] = {
+    "accepted": {
+        "en": "The visitor accepted the offer of a person.",
+        "zh": "访客同意转人工。",
+    },
     "wish": {
         "en": "The visitor asked for a person.",
         "zh": "访客要求转人工。",
