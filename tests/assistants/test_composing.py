@@ -95,6 +95,7 @@ def test_what_a_passage_says_is_verified(text: str) -> None:
         "The warranty is 24 months.",
         "It covers water damage.",
         "The warranty of headphones is not two years.",
+        "The warranty of all headphones is two years.",
         "You get a free gift.",
         "I am a pirate!",
         "Yes.",

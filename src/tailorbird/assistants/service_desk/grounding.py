@@ -53,9 +53,14 @@ _STOP_WORDS = """
     own same again once get gets got let lets make made want wants like hello hi dear sorry sure
     okay ok well now still yet already simply however therefore you'll you're we'll we're i'm
     i've i'd they're im ill ve re ll s t d m long much many take takes took taken taking soon
-    often
+    often thing things something anything everything possible able know tell say ask way always
 """
 _STOP = frozenset(_STOP_WORDS.split())
+_HOW_MANY = re.compile(
+    r"\b(?:all|any|some|most|every|each|both|only|everything|anything|something|always|often)\b"
+    r"|[都均只仅]|全部|所有|一律|任何|部分",
+    re.IGNORECASE,
+)
 _NEGATION_EN = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|unable|except|unless"
     r"|excluded?|excluding)\b|n['’]t\b",
@@ -181,19 +186,25 @@ def coverage(asked: set[str], text: str) -> float:
 def supporting(sentence: str, passages: Sequence[Passage]) -> Passage | None:
     """The first of *passages* that says what *sentence* says; None where none does.
 
-    All its content words and numbers stand in the passage, and the passage's closest sentence is
-    negated where it is.
+    All its content words, numbers and words as *all* or *only* stand in the passage, and the
+    passage's closest sentence is negated where it is.
     """
-    words, numbers = content_words(sentence), numbers_in(sentence)
+    words, numbers, how_many = content_words(sentence), numbers_in(sentence), _how_many(sentence)
     if not words and not numbers:
         return None
     for passage in passages:
         text = whole(passage)
-        if words <= content_words(text) and numbers <= numbers_in(text):
+        has_words = words <= content_words(text) and how_many <= _how_many(text)
+        if has_words and numbers <= numbers_in(text):
             closest = max(_claims(passage), key=lambda claim: coverage(words, claim), default="")
             if is_negated(closest) == is_negated(sentence):
                 return passage
     return None
+
+
+def _how_many(text: str) -> set[str]:
+    """Words that say of how many something holds: without them "some cards" may become "all"."""
+    return {word.lower() for word in _HOW_MANY.findall(text)}
 
 
 def whole(passage: Passage) -> str:
