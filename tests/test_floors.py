@@ -58,7 +58,6 @@ PASSAGES = {
     ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full
     ("api", "evaluation.explaining"),  # one text of one model; no part of a report
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
-    ("assistants", "serving.access"),  # who asks, for routes beside those of serving
     ("assistants", "modeling.generation"),  # an answer is written token by token
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
