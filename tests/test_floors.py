@@ -58,6 +58,7 @@ PASSAGES = {
     ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full
     ("api", "evaluation.explaining"),  # one text of one model; no part of a report
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
+    ("assistants", "modeling.generation"),  # an answer is written token by token
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form

@@ -278,6 +278,48 @@ class PersonaliseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskSettings:
+    """When the service desk answers, refuses, and asks for a person."""
+
+    min_confidence: float = setting(
+        0.0,
+        "Confidence from which the template of an intent is given, beside the out-of-scope "
+        "threshold of the bundle; 0: that alone.",
+    )
+    min_support: float = setting(
+        0.0,
+        "Probability from which a passage is taken to answer the question; 0: the threshold of "
+        "the model that judges it, else 0.5.",
+    )
+    min_overlap: float = setting(
+        0.6,
+        "Share of the question's words that a passage must have, where no model judges support.",
+    )
+    n_passages: int = setting(5, "Passages that are searched for a question.")
+    max_sentences: int = setting(3, "Sentences of an answer from documents.")
+    max_unsure: int = setting(
+        2, "Messages in a row without an answer after which a person is asked; 0: never."
+    )
+    anger: float = setting(
+        0.7, "How angry a message must be, in [0, 1], to ask for a person; 0: never."
+    )
+    hand_over_words: str = setting(
+        "", "Further words that ask for a person, as 'Lily, the front office'."
+    )
+    hand_over_intents: str = setting(
+        "talk_to_human, contact_human_agent, human_agent, agent, 转人工, 人工客服",
+        "Intents that ask for a person.",
+    )
+    generate: Literal["auto", "never"] = setting(
+        "auto",
+        "auto: a language model writes answers from documents where one is installed that knows "
+        "the language, and what no passage bears out is dropped; never: the documents' own "
+        "sentences.",
+    )
+    max_messages: int = setting(200, "Messages in one request of /v1/chat/completions.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a build, one section a stage."""
 
@@ -295,6 +337,7 @@ class Settings:
     serving: ServingSettings = field(default_factory=ServingSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     personalise: PersonaliseSettings = field(default_factory=PersonaliseSettings)
+    desk: DeskSettings = field(default_factory=DeskSettings)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; `settings_from` reads it back."""

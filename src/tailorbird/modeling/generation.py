@@ -5,7 +5,8 @@ Shape letters: B texts, D width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,7 +32,6 @@ class Sampling:
 GREEDY = Sampling()
 
 
-@torch.inference_mode()
 def generate(
     backbone: PackedDecoder,
     head: LanguageHead,
@@ -57,30 +57,64 @@ def generate(
 
     Returns: B lists of token ids.
     """
-    device = backbone.words.weight.device
-    draw = torch.Generator(device).manual_seed(sampling.seed)
-    was_training = backbone.training
-    backbone.eval()
-    try:
-        batch = pack([list(prompt) for prompt in prompts]).to(device)
-        kept = _caches(backbone, batch, max_new_tokens)
-        answers: list[list[int]] = [[] for _ in prompts]
-        open_texts = set(range(len(prompts)))
-        for _ in range(max_new_tokens):
-            states = backbone(batch, kept)  # (T, D), from the second step on (B, D)
-            last = torch.cumsum(batch.lengths, 0) - 1
-            chosen = choose(head(states[last]), sampling, draw)  # (B,)
-            for text, token in enumerate(chosen.tolist()):
+    answers: list[list[int]] = [[] for _ in prompts]
+    open_texts = set(range(len(prompts)))
+    with closing(_steps(backbone, head, prompts, max_new_tokens, sampling)) as steps:
+        for chosen in steps:
+            for text, token in enumerate(chosen):
                 if text in open_texts and token not in stop:
                     answers[text].append(token)
                 else:
                     open_texts.discard(text)
             if not open_texts:
                 break
+    return answers
+
+
+def stream(
+    backbone: PackedDecoder,
+    head: LanguageHead,
+    prompt: Sequence[int],
+    *,
+    max_new_tokens: int,
+    stop: Collection[int] = (),
+    sampling: Sampling = GREEDY,
+) -> Generator[int]:
+    """The tokens of `generate` for one prompt, each as soon as it is chosen.
+
+    Whoever closes it ends the writing; the backbone is in evaluation mode until then.
+    """
+    with closing(_steps(backbone, head, [prompt], max_new_tokens, sampling)) as steps:
+        for (token,) in steps:
+            if token in stop:
+                return
+            yield token
+
+
+@torch.inference_mode()
+def _steps(
+    backbone: PackedDecoder,
+    head: LanguageHead,
+    prompts: Sequence[Sequence[int]],
+    n_new: int,
+    sampling: Sampling,
+) -> Generator[list[int]]:
+    """The next token of every text, *n_new* times; ended ones are written on as well."""
+    device = backbone.words.weight.device
+    draw = torch.Generator(device).manual_seed(sampling.seed)
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        batch = pack([list(prompt) for prompt in prompts]).to(device)
+        kept = _caches(backbone, batch, n_new)
+        for _ in range(n_new):
+            states = backbone(batch, kept)  # (T, D), from the second step on (B, D)
+            last = torch.cumsum(batch.lengths, 0) - 1
+            chosen = choose(head(states[last]), sampling, draw)  # (B,)
+            yield chosen.tolist()
             batch = _next(batch, chosen, batch.positions[last] + 1)
     finally:
         backbone.train(was_training)
-    return answers
 
 
 def choose(logits: Tensor, sampling: Sampling, draw: torch.Generator) -> Tensor:
