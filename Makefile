@@ -10,6 +10,9 @@
 LOGS ?= examples/logs/shop.jsonl
 PORT ?= 8420
 WORKERS ?= 2
+# The sample's documents and rules go with the sample's logs; with yours: make run WITH='--knowledge DIR'
+WITH ?= $(if $(filter examples/logs/shop.jsonl,$(LOGS)),--knowledge examples/knowledge \
+	--rules examples/rules/rules.toml --rules examples/rules/facts.txt)
 
 BIN := .venv/bin
 DONE := .venv/done
@@ -31,7 +34,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
 run: $(DONE)/core $(DONE)/weights
-	@$(BIN)/tailorbird up "$(LOGS)" --port $(PORT)
+	@$(BIN)/tailorbird up "$(LOGS)" --port $(PORT) $(WITH)
 
 test: lint $(DONE)/packages
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not browser and not gpu"
@@ -75,7 +78,7 @@ $(DONE)/torch: constraints.txt | $(DONE)/venv
 	@touch $@
 
 $(DONE)/core: $(DONE)/torch pyproject.toml
-	$(INSTALL_SELF) -e .
+	$(INSTALL_SELF) -e '.[knowledge]'
 	@touch $@
 
 $(DONE)/dev: $(DONE)/torch pyproject.toml

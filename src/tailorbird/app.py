@@ -17,11 +17,13 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
+from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
-from tailorbird.config import ServingSettings
+from tailorbird.config import AccessSettings, DeskSettings, ServingSettings
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError
 from tailorbird.serving import Predictor, Service, add_service, check_exposure, recorder_for
+from tailorbird.serving.access import open_access
 from tailorbird.store import Workspace
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ def create_app(
     predictor: Predictor | None,
     settings: ServingSettings,
     *,
+    access: AccessSettings | None = None,
+    desk: DeskSettings | None = None,
     console: bool = True,
     follow: Look | None = None,
     follow_s: float = 2.0,
@@ -45,15 +49,20 @@ def create_app(
     """The application that serves *predictor* (a Bundle, or anything of its shape).
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
-    workspace it remembers nothing. *follow* is asked every *follow_s* seconds for another
+    workspace it remembers nothing, and has no service desk; without *desk* it has none either.
+    *follow* is asked every *follow_s* seconds for another
     predictor than the one served (`live_in` asks a workspace), and the service goes over to it
     without losing a request. Raises ConfigError where it would be open to others than this
     machine without a key.
     """
-    check_exposure(settings)
+    doors = open_access(settings, access, workspace=workspace)
+    check_exposure(settings, doors.keys)
     keeps = workspace if settings.keep_interactions else None
     recorder = recorder_for(keeps) if keeps is not None else None
     service = Service(predictor, settings, recorder=recorder)
+    opened: OpenDesk | None = None
+    if workspace is not None and desk is not None:
+        opened = open_service_desk(workspace, service, desk, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +71,8 @@ def create_app(
         if follow is not None:
             following = asyncio.create_task(_follow(service, follow, follow_s))
         try:
-            yield
+            async with opened.running() if opened else contextlib.nullcontext():
+                yield
         finally:
             if following is not None:
                 following.cancel()
@@ -77,7 +87,10 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    add_service(app, service, policies={"/console": CONSOLE_POLICY})
+    app.state.desk = opened
+    add_service(app, service, policies={"/console": CONSOLE_POLICY}, access=doors)
+    for router in opened.routers() if opened else ():
+        app.include_router(router)
     home = "/console/" if console else "/docs"
 
     @app.get("/", include_in_schema=False)

@@ -310,11 +310,10 @@ class DeskSettings:
         "talk_to_human, contact_human_agent, human_agent, agent, 转人工, 人工客服",
         "Intents that ask for a person.",
     )
-    generate: Literal["auto", "never"] = setting(
-        "auto",
-        "auto: a language model writes answers from documents where one is installed that knows "
-        "the language, and what no passage bears out is dropped; never: the documents' own "
-        "sentences.",
+    writer: str = setting(
+        "",
+        "Folder of a run of --task dialogue, or a model as smollm2: it writes answers from "
+        "documents, and what no passage bears out is dropped. Empty: the documents' own sentences.",
     )
     max_messages: int = setting(200, "Messages in one request of /v1/chat/completions.")
 

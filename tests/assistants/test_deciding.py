@@ -391,13 +391,6 @@ def test_a_model_that_fails_costs_nothing_but_its_answer() -> None:
     assert "failed" in found.why["sentence"]["en"]
 
 
-def test_no_model_is_asked_where_that_is_not_wanted() -> None:
-    model = FakeModel("The warranty of headphones is two years.")
-    settings = DeskSettings(generate="never")
-    found = decide(QUESTION, knowledge=FakeKnowledge(), scribe=Scribe(model), settings=settings)
-    assert (found.kind, model.asked) == ("knowledge", [])
-
-
 def test_a_busy_model_keeps_nobody_waiting_and_who_leaves_frees_it() -> None:
     go, closed = threading.Event(), threading.Event()
 

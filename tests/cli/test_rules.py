@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tailorbird.cli import app
 from tailorbird.errors import ConfigError, KnowledgeError, NotFoundError
 
-SAMPLES = Path(__file__).parents[2] / "examples" / "knowledge"
+SAMPLES = Path(__file__).parents[2] / "examples" / "rules"
 RUNNER = CliRunner()
 BOTH = (str(SAMPLES / "rules.toml"), str(SAMPLES / "facts.txt"))
 

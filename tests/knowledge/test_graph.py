@@ -35,7 +35,7 @@ warranty | said as | {subject}的保修期是{object}。
 returnable | also called | return
 returnable | said if no | {subject} cannot be returned.
 """
-SAMPLES = Path(__file__).parents[2] / "examples" / "knowledge"
+SAMPLES = Path(__file__).parents[2] / "examples" / "rules"
 
 
 @pytest.fixture(scope="module")

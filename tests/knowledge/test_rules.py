@@ -14,7 +14,7 @@ from tailorbird.knowledge.rules import SYMBOLS, RuleSet
 from tailorbird.knowledge.rules.expressions import read_condition, typed
 
 FACTS = "X200 | is a | headphones\nheadphones | warranty | 1 year\n1 year | also called | 一年"
-SAMPLES = Path(__file__).parents[2] / "examples" / "knowledge"
+SAMPLES = Path(__file__).parents[2] / "examples" / "rules"
 VALUES: dict[str, Any] = {
     "text": "Where is my X200?",
     "intent": "track_order",

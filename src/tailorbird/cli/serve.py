@@ -35,12 +35,14 @@ def serve(
 
     given: dict[str, Any] = {"host": host, "port": port, "api_key": api_key}
     chosen_here = {key: value for key, value in given.items() if value not in ("", None)}
-    settings = replace(load_settings(config, overrides=set_ or ()).serving, **chosen_here)
+    loaded = load_settings(config, overrides=set_ or ())
+    settings = replace(loaded.serving, **chosen_here)
 
     def announce(address: str) -> None:
         SCREEN.print(f"[bold green]●[/] [bold]serve[/]   bundle {served}")
         SCREEN.print(f"  console  {address}/console/", markup=False)
         SCREEN.print(f"  predict  {address}/v1/predict", markup=False)
+        SCREEN.print(f"  widget   {address}/widget", markup=False)
         SCREEN.print(f"  docs     {address}/docs", markup=False)
         SCREEN.print("  Ctrl-C stops it; what is in flight is finished first", markup=False)
 
@@ -50,6 +52,8 @@ def serve(
         served = chosen.id if chosen else "none yet; build one with: tailorbird build LOGS"
         predictor = for_users(space, chosen, settings) if chosen else None
         follow = None if bundle else live_in(space, settings)
-        app = create_app(space, predictor, settings, follow=follow)
+        app = create_app(
+            space, predictor, settings, access=loaded.access, desk=loaded.desk, follow=follow
+        )
         run_server(app, settings, on_start=announce)
     SCREEN.print("stopped", markup=False)

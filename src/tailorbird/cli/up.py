@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from tailorbird.cli import knowledge as knowledge_verb
 from tailorbird.cli import options
+from tailorbird.cli import rules as rules_verb
 from tailorbird.cli.display import Display, stop_on_interrupt
 from tailorbird.cli.serve import serve
 
@@ -15,12 +20,21 @@ def up(
     workspace: options.Workspace = None,
     config: options.Config = None,
     set_: options.Overrides = None,
+    knowledge: Annotated[
+        list[Path] | None,
+        typer.Option(help="Document or folder of them to answer from; repeat for more."),
+    ] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of rules (.toml) or facts, for a workspace without; repeat."),
+    ] = None,
     port: options.Port = None,
     api_key: options.ApiKey = "",
 ) -> None:
     """Serve an assistant made from LOGS; what is built already is not built again.
 
-    A build that was interrupted goes on where it stopped.
+    A build that was interrupted goes on where it stopped. Documents are read again only where they
+    changed. Rules that somebody has saved since are left alone.
     """
     from tailorbird import api, runs
     from tailorbird.config import load_settings
@@ -40,4 +54,19 @@ def up(
             if bundle is None:
                 display.say("stopped; the same command goes on from here")
                 raise typer.Exit(130)
+    if knowledge:
+        knowledge_verb.add(knowledge, workspace=workspace)
+    if rules:
+        _begin_with_rules(rules, workspace)
     serve(workspace=workspace, port=port, api_key=api_key, config=config, set_=set_)
+
+
+def _begin_with_rules(files: list[Path], workspace: Path | None) -> None:
+    """Save the first rules of a workspace."""
+    from tailorbird import api
+    from tailorbird.knowledge.rules import saved_version
+
+    with api.open_workspace(workspace) as space:
+        is_new = not saved_version(space).version
+    if is_new:
+        rules_verb.save(files, workspace=workspace)

@@ -6,6 +6,7 @@ The routes and the console both speak to it, so both keep the same rules.
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -56,6 +57,12 @@ class Service:
             now = datetime.now(UTC)
             self._recorder.put(Served(tuple(texts), answer, user, now, latency_ms))
         return answer
+
+    def without_records(self) -> Service:
+        """The same engine, limits and meters, for who keeps what was said themselves."""
+        other = copy.copy(self)
+        other._recorder = None
+        return other
 
     async def replace(self, predictor: Predictor) -> None:
         """Serve *predictor* from now on; see `PredictionEngine.replace`."""

@@ -70,7 +70,7 @@ class Citing:
         """
         language = told.asked.language
         scribe = self.parts.scribe
-        if scribe is None or self.settings.generate == "never":
+        if scribe is None:
             return
         if language not in scribe.model.languages:
             told.note("writer_language")
