@@ -38,9 +38,10 @@ PROSE = st.lists(st.tuples(WORDS, MARKS), max_size=400).map(
     lambda parts: cleaned("".join(word + mark for word, mark in parts))
 )
 TAGS = "<p> </p> <div </div> hidden> <h2> </h2> <script> </script> <table> <tr> <th> <td> </table>"
-SIGNS = "<!-- --> <br> <li> & &amp; # ## --- | , ; \" ' ` ``` [x](y) a 退款 <![CDATA[ ]]> title: question"
+SIGNS = "<!-- --> <br> <li> & &amp; # ## --- | , ; \" ' ` ``` [x](y) 退款 <![CDATA[ ]]> title:"
 MARKUP = st.lists(
-    st.sampled_from([*TAGS.split(), *SIGNS.split(), "\n", "\n\n", "answer"]), max_size=60
+    st.sampled_from([*TAGS.split(), *SIGNS.split(), "\n", "\n\n", "question", "answer"]),
+    max_size=60,
 ).map(" ".join)
 
 
