@@ -198,6 +198,15 @@ def test_what_is_no_document_is_said_in_a_sentence(
     assert sentence in str(caught.value)
 
 
+def test_a_text_about_pdfs_is_no_pdf_and_a_pdf_may_begin_late(
+    make_pdf: Callable[..., bytes],
+) -> None:
+    assert texts("a.md", b"PDFs begin with %PDF-1.7 at once.") == [
+        ("", "PDFs begin with %PDF-1.7 at once.")
+    ]
+    assert texts("a.pdf", b"\n\nX-Scanner: 7\n" + make_pdf(["Late."])) == [("page 1", "Late.")]
+
+
 def test_more_text_than_allowed_is_said() -> None:
     with pytest.raises(KnowledgeError, match=r"a.txt: holds more than 50 characters; cut it"):
         read_document("a.txt", b"word " * 20, limits=Limits(max_chars=50))

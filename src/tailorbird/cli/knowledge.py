@@ -47,12 +47,13 @@ def add(
 ) -> None:
     """Read documents, and keep what they say in pieces that can be searched.
 
-    A document is named by its file, and by the folders between PATH and it. One that was added
-    before is read again only where its bytes changed, and then only its new pieces are embedded.
+    A document is named by its file, and by the folders between PATH and it.
+
+    One that was added before is read again only where its bytes changed.
 
     What cannot be read is said, the rest is added all the same, and the exit code is 1.
 
-    Example: tailorbird knowledge add examples/knowledge
+    Example: tailorbird knowledge add examples/knowledge/documents
     """
     from tailorbird.errors import KnowledgeError
 
@@ -106,9 +107,11 @@ def list_(workspace: Workspace = None, as_json: AsJson = False) -> None:
     if not rows:
         SCREEN.print("there are no documents yet; add some: tailorbird knowledge add PATH")
         return
-    table = Table("name", "kind", "title", "pieces", "bytes", "changed")
+    table = Table("name", "kind", "title", "pieces", "bytes", "changed (UTC)")
+    table.columns[0].overflow = "fold"  # as `remove` wants it
     for row in rows:
-        facts = (str(row["n_chunks"]), f"{row['n_bytes']:,}", str(row["updated"]))
+        changed = str(row["updated"])[:16].replace("T", " ")
+        facts = (str(row["n_chunks"]), f"{row['n_bytes']:,}", changed)
         table.add_row(escape(str(row["name"])), str(row["kind"]), escape(str(row["title"])), *facts)
     Console().print(table)
 

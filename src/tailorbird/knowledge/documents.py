@@ -128,6 +128,8 @@ def kind_of(name: str, content: bytes) -> str:
     if not content.strip():
         raise KnowledgeError("is empty", where=name, cure="add a document that says something")
     named, looks = KINDS[suffix], _looks_like(content)
+    if named == "pdf" and b"%PDF-" in content[:1024]:
+        return named  # mail and scanners put their own bytes before it
     if looks == "old":
         raise KnowledgeError(
             "is an old Office file, or protected by a password",
@@ -154,7 +156,7 @@ def kind_of(name: str, content: bytes) -> str:
 def _looks_like(content: bytes) -> str:
     """A kind, ``old`` (Office before 2007), ``archive``, or empty where nothing tells."""
     start = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if b"%PDF-" in content[:1024]:
+    if start.startswith(b"%PDF-"):
         return "pdf"
     if start.startswith(b"PK\x03\x04"):
         return "docx" if b"word/" in content else "archive"
