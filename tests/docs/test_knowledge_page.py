@@ -26,8 +26,8 @@ def test_every_block_of_the_page_runs(
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     page = PAGE.read_text(encoding="utf-8")
     page = page.replace(
-        "add examples/knowledge/documents",
-        f"add examples/knowledge/documents --encoder {tiny_backbone}",
+        "add examples/knowledge",
+        f"add examples/knowledge --encoder {tiny_backbone}",
     )
     said = ""
     for language, code in BLOCK.findall(page):

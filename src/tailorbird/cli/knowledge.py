@@ -53,7 +53,7 @@ def add(
 
     What cannot be read is said, the rest is added all the same, and the exit code is 1.
 
-    Example: tailorbird knowledge add examples/knowledge/documents
+    Example: tailorbird knowledge add examples/knowledge
     """
     from tailorbird.errors import KnowledgeError
 
