@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tailorbird.assistants.service_desk.decision import Said
+from tailorbird.assistants.service_desk.answering.decision import Said
 from tailorbird.records import Passage
 from tailorbird.serving import Answer
 from tailorbird.testing import KeywordPredictor

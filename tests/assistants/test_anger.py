@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tailorbird.assistants.service_desk.anger import anger_in
+from tailorbird.assistants.service_desk.answering.anger import anger_in
 from tailorbird.config import DeskSettings
 
 LIMIT = DeskSettings().anger

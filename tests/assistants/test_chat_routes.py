@@ -24,11 +24,16 @@ from schemathesis import GenerationMode
 from tests.assistants.desk_fakes import TEMPLATES, FakeKnowledge, FakeService
 
 from tailorbird.app import create_app
-from tailorbird.assistants.service_desk.chat_routes import chat_routes
-from tailorbird.assistants.service_desk.chat_schemas import ChatCompletion, ChatErrorResponse
-from tailorbird.assistants.service_desk.deciding import Attendant, Decision, Parts, Sentence
-from tailorbird.assistants.service_desk.decision import Turn
-from tailorbird.assistants.service_desk.phrases import REFUSAL
+from tailorbird.assistants.service_desk.answering.deciding import (
+    Attendant,
+    Decision,
+    Parts,
+    Sentence,
+)
+from tailorbird.assistants.service_desk.answering.decision import Turn
+from tailorbird.assistants.service_desk.answering.phrases import REFUSAL
+from tailorbird.assistants.service_desk.http.chat_routes import chat_routes
+from tailorbird.assistants.service_desk.http.chat_schemas import ChatCompletion, ChatErrorResponse
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.serving.access import Person

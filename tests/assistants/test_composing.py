@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.assistants.desk_fakes import CLEANING, RETURNS, WARRANTY
 
-from tailorbird.assistants.service_desk.composing import extract, supported, verify
-from tailorbird.assistants.service_desk.grounding import sentences_of, supporting
+from tailorbird.assistants.service_desk.answering.composing import extract, supported, verify
+from tailorbird.assistants.service_desk.answering.grounding import sentences_of, supporting
 
 
 def test_the_sentences_that_answer_are_given_with_their_source() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tailorbird.assistants.service_desk.context import (
+from tailorbird.assistants.service_desk.answering.context import (
     asked_before,
     follow_up,
     n_unsure,
     referred_to,
 )
-from tailorbird.assistants.service_desk.decision import Said
-from tailorbird.assistants.service_desk.phrases import ASK, REFUSAL
+from tailorbird.assistants.service_desk.answering.decision import Said
+from tailorbird.assistants.service_desk.answering.phrases import ASK, REFUSAL
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,16 @@ from tests.assistants.desk_fakes import (
     visitor,
 )
 
-from tailorbird.assistants.service_desk.deciding import Attendant, Decision, Parts, Said, Sentence
-from tailorbird.assistants.service_desk.generating import Scribe
-from tailorbird.assistants.service_desk.parts import templates_of
-from tailorbird.assistants.service_desk.phrases import ASK, HAND_OVER, NO_DESK, REFUSAL
+from tailorbird.assistants.service_desk.answering.deciding import (
+    Attendant,
+    Decision,
+    Parts,
+    Said,
+    Sentence,
+)
+from tailorbird.assistants.service_desk.answering.generating import Scribe
+from tailorbird.assistants.service_desk.answering.parts import templates_of
+from tailorbird.assistants.service_desk.answering.phrases import ASK, HAND_OVER, NO_DESK, REFUSAL
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.records import Passage

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.assistants.service_desk.pairs import training_pairs, write_training_pairs
+from tailorbird.assistants.service_desk.conversing.pairs import training_pairs, write_training_pairs
 from tailorbird.config import ReadingSettings
 from tailorbird.data import read
 from tailorbird.store import Workspace

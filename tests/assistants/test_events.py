@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tailorbird.assistants.service_desk.events import DeskEvent, Events
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent, Events
 
 
 def test_an_event_reaches_all_and_those_who_watch_its_conversation() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tailorbird.assistants.service_desk import ledger
 from tailorbird.assistants.service_desk.assembly import ServiceDesk
+from tailorbird.assistants.service_desk.conversing import ledger
 from tailorbird.store import Workspace
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.assistants.desk_fakes import WARRANTY, FakeModel
 
-from tailorbird.assistants.service_desk.composing import verify
-from tailorbird.assistants.service_desk.generating import ModelWriter, Scribe, prompt
+from tailorbird.assistants.service_desk.answering.composing import verify
+from tailorbird.assistants.service_desk.answering.generating import ModelWriter, Scribe, prompt
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.modeling import TextModel, build_model, save_model

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tailorbird.assistants.service_desk import ledger
+from tailorbird.assistants.service_desk.conversing import ledger
 from tailorbird.store import Workspace
 
 SERVER = Path(__file__).parent / "desk_to_kill.py"

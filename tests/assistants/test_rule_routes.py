@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from tailorbird.assistants.service_desk.rule_routes import rule_routes
+from tailorbird.assistants.service_desk.http.rule_routes import rule_routes
 from tailorbird.serving.access import Person
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.store import Workspace

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tailorbird.assistants.service_desk.slots import fill, find_slots, holes, slots_of
+from tailorbird.assistants.service_desk.answering.slots import fill, find_slots, holes, slots_of
 
 
 @pytest.mark.parametrize(

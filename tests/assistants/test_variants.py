@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tailorbird.assistants.service_desk.variants import choose_variant, rates, variant_key
-from tailorbird.assistants.service_desk.votes import LoggedVotes
+from tailorbird.assistants.service_desk.answering.variants import choose_variant, rates, variant_key
+from tailorbird.assistants.service_desk.answering.votes import LoggedVotes
 from tailorbird.store import Workspace, tables
 
 THREE = ["First.", "Second.", "Third."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tailorbird.assistants.service_desk.wishes import wants_person
+from tailorbird.assistants.service_desk.answering.wishes import wants_person
 
 
 @pytest.mark.parametrize(

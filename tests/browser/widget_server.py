@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from tailorbird.app import listen
-from tailorbird.assistants.service_desk.widget_routes import widget_routes
+from tailorbird.assistants.service_desk.http.widget_routes import widget_routes
 from tailorbird.config import AccessSettings, ServingSettings
 from tailorbird.serving.access import open_access
 from tailorbird.serving.guard import Guard

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tailorbird.cli import app
 from tailorbird.errors import KnowledgeError
 
-SAMPLES = Path(__file__).parents[2] / "examples" / "knowledge" / "documents"
+SAMPLES = Path(__file__).parents[2] / "examples" / "knowledge"
 TEXT = "[bold red]now[/] \x1b[31mred\x1b[0m [/nothing] "
 
 

@@ -23,9 +23,9 @@ def why(
     Every answer over HTTP carries the id of its decision.
     """
     from tailorbird import api
-    from tailorbird.assistants.service_desk.audit import find_or_latest
-    from tailorbird.assistants.service_desk.explaining import explain
-    from tailorbird.assistants.service_desk.schemas import Decision
+    from tailorbird.assistants.service_desk.conversing.audit import find_or_latest
+    from tailorbird.assistants.service_desk.conversing.explaining import explain
+    from tailorbird.assistants.service_desk.http.schemas import Decision
 
     with api.open_workspace(workspace) as space, space.engine.connect() as connection:
         row = find_or_latest(connection, decision)

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
-from tailorbird.assistants.service_desk.knowledge_routes import knowledge_routes
+from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_routes
 from tailorbird.knowledge import KnowledgeBase
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.store import Workspace

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from tailorbird.assistants.service_desk.knowledge_routes import knowledge_routes
+from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_routes
 from tailorbird.config import ServingSettings
 from tailorbird.knowledge import KnowledgeBase
 from tailorbird.knowledge.documents import Limits

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from tailorbird.assistants.service_desk import widget_routes as module
-from tailorbird.assistants.service_desk.widget_routes import widget_routes
+from tailorbird.assistants.service_desk.http import widget_routes as module
+from tailorbird.assistants.service_desk.http.widget_routes import widget_routes
 from tailorbird.config import ServingSettings
 from tailorbird.serving.guard import Guard
 

@@ -10,19 +10,19 @@ from collections.abc import AsyncIterator
 
 from fastapi import APIRouter
 
-from tailorbird.assistants.service_desk.audit import Audit
-from tailorbird.assistants.service_desk.books import Books
-from tailorbird.assistants.service_desk.conversation_routes import conversation_routes
-from tailorbird.assistants.service_desk.conversations import Conversations
-from tailorbird.assistants.service_desk.decision_routes import decision_routes
-from tailorbird.assistants.service_desk.desk import Desk
-from tailorbird.assistants.service_desk.desk_routes import desk_routes
-from tailorbird.assistants.service_desk.drafts import Drafts, Learn
-from tailorbird.assistants.service_desk.events import Events
-from tailorbird.assistants.service_desk.exchange import MAX_UNSURE, Exchange, Respond
-from tailorbird.assistants.service_desk.feedback_routes import feedback_routes
-from tailorbird.assistants.service_desk.presence import Clock, Presence
-from tailorbird.assistants.service_desk.writing import Writer
+from tailorbird.assistants.service_desk.conversing.audit import Audit
+from tailorbird.assistants.service_desk.conversing.books import Books
+from tailorbird.assistants.service_desk.conversing.conversations import Conversations
+from tailorbird.assistants.service_desk.conversing.desk import Desk
+from tailorbird.assistants.service_desk.conversing.drafts import Drafts, Learn
+from tailorbird.assistants.service_desk.conversing.events import Events
+from tailorbird.assistants.service_desk.conversing.exchange import MAX_UNSURE, Exchange, Respond
+from tailorbird.assistants.service_desk.conversing.presence import Clock, Presence
+from tailorbird.assistants.service_desk.conversing.writing import Writer
+from tailorbird.assistants.service_desk.http.conversation_routes import conversation_routes
+from tailorbird.assistants.service_desk.http.decision_routes import decision_routes
+from tailorbird.assistants.service_desk.http.desk_routes import desk_routes
+from tailorbird.assistants.service_desk.http.feedback_routes import feedback_routes
 from tailorbird.store import Workspace
 
 log = logging.getLogger(__name__)

@@ -12,15 +12,15 @@ from importlib.util import find_spec
 
 from fastapi import APIRouter
 
+from tailorbird.assistants.service_desk.answering.deciding import Attendant
+from tailorbird.assistants.service_desk.answering.generating import ModelWriter, Scribe
+from tailorbird.assistants.service_desk.answering.parts import Parts, templates_of
+from tailorbird.assistants.service_desk.answering.votes import LoggedVotes
 from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.assistants.service_desk.chat_routes import chat_routes
-from tailorbird.assistants.service_desk.deciding import Attendant
-from tailorbird.assistants.service_desk.generating import ModelWriter, Scribe
-from tailorbird.assistants.service_desk.knowledge_routes import knowledge_routes
-from tailorbird.assistants.service_desk.parts import Parts, templates_of
-from tailorbird.assistants.service_desk.rule_routes import rule_routes
-from tailorbird.assistants.service_desk.votes import LoggedVotes
-from tailorbird.assistants.service_desk.widget_routes import widget_routes
+from tailorbird.assistants.service_desk.http.chat_routes import chat_routes
+from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_routes
+from tailorbird.assistants.service_desk.http.rule_routes import rule_routes
+from tailorbird.assistants.service_desk.http.widget_routes import widget_routes
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.knowledge import KnowledgeBase, open_encoder
 from tailorbird.knowledge.rules import LiveRules

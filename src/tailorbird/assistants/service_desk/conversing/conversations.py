@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import Connection
 
-from tailorbird.assistants.service_desk import ledger
-from tailorbird.assistants.service_desk.books import Books
-from tailorbird.assistants.service_desk.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing import ledger
+from tailorbird.assistants.service_desk.conversing.books import Books
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent
 from tailorbird.errors import ConflictError
 from tailorbird.store.tables import Author, ConversationRow, TurnRow
 

@@ -7,10 +7,10 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from tailorbird.assistants.service_desk.composing import extract, supported, verify
-from tailorbird.assistants.service_desk.decision import Sentence
-from tailorbird.assistants.service_desk.parts import Parts, min_support_of
-from tailorbird.assistants.service_desk.reasons import Explained
+from tailorbird.assistants.service_desk.answering.composing import extract, supported, verify
+from tailorbird.assistants.service_desk.answering.decision import Sentence
+from tailorbird.assistants.service_desk.answering.parts import Parts, min_support_of
+from tailorbird.assistants.service_desk.answering.reasons import Explained
 from tailorbird.config import DeskSettings
 from tailorbird.records import Passage
 

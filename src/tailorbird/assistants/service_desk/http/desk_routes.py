@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, WebSocket
 
-from tailorbird.assistants.service_desk import schemas
-from tailorbird.assistants.service_desk.desk import Desk
-from tailorbird.assistants.service_desk.desk_socket import watch_desk
-from tailorbird.assistants.service_desk.drafts import Drafts
-from tailorbird.assistants.service_desk.routing import Agent, Visitor, router
+from tailorbird.assistants.service_desk.conversing.desk import Desk
+from tailorbird.assistants.service_desk.conversing.drafts import Drafts
+from tailorbird.assistants.service_desk.http import schemas
+from tailorbird.assistants.service_desk.http.desk_socket import watch_desk
+from tailorbird.assistants.service_desk.http.routing import Agent, Visitor, router
 from tailorbird.errors import ForbiddenError
 
 Which = Annotated[

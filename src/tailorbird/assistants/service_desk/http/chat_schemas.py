@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tailorbird.assistants.service_desk.decision import Decision
+from tailorbird.assistants.service_desk.answering.decision import Decision
 
 MODEL = "tailorbird"
 """The name that the assistant goes by; requests may name any."""

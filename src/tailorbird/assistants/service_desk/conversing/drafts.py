@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, select, update
 
-from tailorbird.assistants.service_desk import audit, ledger
-from tailorbird.assistants.service_desk.books import Books
-from tailorbird.assistants.service_desk.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing import audit, ledger
+from tailorbird.assistants.service_desk.conversing.books import Books
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent
 from tailorbird.data import mask_pii
 from tailorbird.errors import ConflictError, NotFoundError
 from tailorbird.store.tables import DraftRow, DraftStatus, TurnRow, drafted_document

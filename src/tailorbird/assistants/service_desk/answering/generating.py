@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tailorbird.assistants.service_desk.grounding import sentences_of, source_of
+from tailorbird.assistants.service_desk.answering.grounding import sentences_of, source_of
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
 from tailorbird.records import Message, Passage

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from tailorbird.assistants.service_desk import audit, ledger
-from tailorbird.assistants.service_desk.audit import Decided
-from tailorbird.assistants.service_desk.books import Books
-from tailorbird.assistants.service_desk.conversations import check_same
-from tailorbird.assistants.service_desk.events import DeskEvent
-from tailorbird.assistants.service_desk.presence import Presence
+from tailorbird.assistants.service_desk.conversing import audit, ledger
+from tailorbird.assistants.service_desk.conversing.audit import Decided
+from tailorbird.assistants.service_desk.conversing.books import Books
+from tailorbird.assistants.service_desk.conversing.conversations import check_same
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing.presence import Presence
 from tailorbird.store.tables import ConversationRow, DecisionRow, TurnRow
 
 N_TURNS = 20

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tailorbird.assistants.service_desk.phrases import ASK
-from tailorbird.assistants.service_desk.slots import fill, holes
+from tailorbird.assistants.service_desk.answering.phrases import ASK
+from tailorbird.assistants.service_desk.answering.slots import fill, holes
 
 PRIOR_VOTES = 6.0
 TOLERANCE = 0.15

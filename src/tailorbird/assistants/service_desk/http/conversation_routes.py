@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
-from tailorbird.assistants.service_desk import schemas
-from tailorbird.assistants.service_desk.conversations import Conversations
-from tailorbird.assistants.service_desk.desk import Desk
-from tailorbird.assistants.service_desk.exchange import Exchange
-from tailorbird.assistants.service_desk.routing import Visitor, opened_by, router
+from tailorbird.assistants.service_desk.conversing.conversations import Conversations
+from tailorbird.assistants.service_desk.conversing.desk import Desk
+from tailorbird.assistants.service_desk.conversing.exchange import Exchange
+from tailorbird.assistants.service_desk.http import schemas
+from tailorbird.assistants.service_desk.http.routing import Visitor, opened_by, router
 from tailorbird.store.tables import TurnRow
 
 MAX_WAIT_S = 25.0

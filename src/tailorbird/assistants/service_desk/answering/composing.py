@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from tailorbird.assistants.service_desk.decision import Sentence
-from tailorbird.assistants.service_desk.grounding import (
+from tailorbird.assistants.service_desk.answering.decision import Sentence
+from tailorbird.assistants.service_desk.answering.grounding import (
     content_words,
     coverage,
     sentences_of,

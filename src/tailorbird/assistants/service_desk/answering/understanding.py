@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tailorbird.assistants.service_desk.anger import Anger, anger_in
-from tailorbird.assistants.service_desk.context import (
+from tailorbird.assistants.service_desk.answering.anger import Anger, anger_in
+from tailorbird.assistants.service_desk.answering.context import (
     asked_before,
     follow_up,
     n_unsure,
     referred_to,
     visitor_texts,
 )
-from tailorbird.assistants.service_desk.decision import Turn
-from tailorbird.assistants.service_desk.slots import FindsSlots, find_slots, slots_of
+from tailorbird.assistants.service_desk.answering.decision import Turn
+from tailorbird.assistants.service_desk.answering.slots import FindsSlots, find_slots, slots_of
 from tailorbird.errors import RequestError
 from tailorbird.records import Prediction
 from tailorbird.serving import Answer

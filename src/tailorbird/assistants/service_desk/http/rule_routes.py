@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
-from tailorbird.assistants.service_desk.rule_schemas import (
+from tailorbird.assistants.service_desk.http.rule_schemas import (
     Changes,
     History,
     Ruled,

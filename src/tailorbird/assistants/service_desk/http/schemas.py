@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from tailorbird.assistants.service_desk.desk import Card
-from tailorbird.assistants.service_desk.exchange import Exchanged
-from tailorbird.assistants.service_desk.explaining import explain
+from tailorbird.assistants.service_desk.conversing.desk import Card
+from tailorbird.assistants.service_desk.conversing.exchange import Exchanged
+from tailorbird.assistants.service_desk.conversing.explaining import explain
 from tailorbird.store.tables import (
     Author,
     ConversationRow,

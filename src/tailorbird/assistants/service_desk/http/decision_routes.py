@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tailorbird.assistants.service_desk import schemas
-from tailorbird.assistants.service_desk.audit import Audit
-from tailorbird.assistants.service_desk.routing import Agent, router
+from tailorbird.assistants.service_desk.conversing.audit import Audit
+from tailorbird.assistants.service_desk.http import schemas
+from tailorbird.assistants.service_desk.http.routing import Agent, router
 
 
 def decision_routes(audit: Audit) -> APIRouter:

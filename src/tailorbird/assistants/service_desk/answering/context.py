@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from tailorbird.assistants.service_desk.decision import Turn
-from tailorbird.assistants.service_desk.phrases import is_refusal, slot_asked_by
+from tailorbird.assistants.service_desk.answering.decision import Turn
+from tailorbird.assistants.service_desk.answering.phrases import is_refusal, slot_asked_by
 from tailorbird.text import cut_words
 
 FollowUp = Literal["", "short", "refers"]
@@ -96,8 +96,8 @@ def asked_before(turns: Sequence[Turn]) -> tuple[str, str]:
 def accepts_person(turns: Sequence[Turn]) -> bool:
     """Whether the last turn says yes to the person that a refusal before it offered.
 
-    >>> from tailorbird.assistants.service_desk.decision import Said
-    >>> from tailorbird.assistants.service_desk.phrases import REFUSAL
+    >>> from tailorbird.assistants.service_desk.answering.decision import Said
+    >>> from tailorbird.assistants.service_desk.answering.phrases import REFUSAL
     >>> accepts_person([Said("assistant", REFUSAL["en"]), Said("visitor", "yes please")])
     True
     """

@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tailorbird.assistants.service_desk.chat import Answers, Audits, Chat, text_of
-from tailorbird.assistants.service_desk.chat_errors import ChatRoute, refusal_of
-from tailorbird.assistants.service_desk.chat_schemas import (
+from tailorbird.assistants.service_desk.answering.decision import Sentence
+from tailorbird.assistants.service_desk.http.chat import Answers, Audits, Chat, text_of
+from tailorbird.assistants.service_desk.http.chat_errors import ChatRoute, refusal_of
+from tailorbird.assistants.service_desk.http.chat_schemas import (
     MODEL,
     AnswerMessage,
     ChatCompletion,
@@ -35,7 +36,6 @@ from tailorbird.assistants.service_desk.chat_schemas import (
     Usage,
     chunk,
 )
-from tailorbird.assistants.service_desk.decision import Sentence
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import NotFoundError, RequestError
 from tailorbird.serving.access import Person, needs

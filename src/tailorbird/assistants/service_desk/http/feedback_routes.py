@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tailorbird.assistants.service_desk import schemas
-from tailorbird.assistants.service_desk.audit import Audit
-from tailorbird.assistants.service_desk.conversations import Conversations
-from tailorbird.assistants.service_desk.drafts import Drafts
-from tailorbird.assistants.service_desk.routing import Visitor, opened_by, router
+from tailorbird.assistants.service_desk.conversing.audit import Audit
+from tailorbird.assistants.service_desk.conversing.conversations import Conversations
+from tailorbird.assistants.service_desk.conversing.drafts import Drafts
+from tailorbird.assistants.service_desk.http import schemas
+from tailorbird.assistants.service_desk.http.routing import Visitor, opened_by, router
 from tailorbird.errors import RequestError
 
 THUMBS = {"up": 1.0, "down": -1.0}

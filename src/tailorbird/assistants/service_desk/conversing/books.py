@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from tailorbird.assistants.service_desk.events import DeskEvent, Events
-from tailorbird.assistants.service_desk.writing import Writer
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent, Events
+from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.store import Workspace
 
 Result = TypeVar("Result")

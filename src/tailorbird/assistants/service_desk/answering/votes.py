@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import select
 
-from tailorbird.assistants.service_desk.variants import Votes
+from tailorbird.assistants.service_desk.answering.variants import Votes
 from tailorbird.store import Workspace, tables
 
 MAX_ROWS = 20_000

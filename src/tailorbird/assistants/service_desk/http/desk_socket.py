@@ -15,9 +15,9 @@ from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from tailorbird.assistants.service_desk import schemas
-from tailorbird.assistants.service_desk.desk import Desk
-from tailorbird.assistants.service_desk.events import DeskEvent, Subscription
+from tailorbird.assistants.service_desk.conversing.desk import Desk
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent, Subscription
+from tailorbird.assistants.service_desk.http import schemas
 from tailorbird.errors import NotFoundError
 
 HEARTBEAT_S = 10.0

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, update
 
-from tailorbird.assistants.service_desk.events import DeskEvent, Kind
-from tailorbird.assistants.service_desk.words import notice
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent, Kind
+from tailorbird.assistants.service_desk.conversing.words import notice
 from tailorbird.errors import ConflictError, NotFoundError
 from tailorbird.store.tables import (
     Author,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from tailorbird.assistants.service_desk.composing import Embeds
-from tailorbird.assistants.service_desk.generating import Scribe
-from tailorbird.assistants.service_desk.slots import FindsSlots
-from tailorbird.assistants.service_desk.variants import CountsVotes
+from tailorbird.assistants.service_desk.answering.composing import Embeds
+from tailorbird.assistants.service_desk.answering.generating import Scribe
+from tailorbird.assistants.service_desk.answering.slots import FindsSlots
+from tailorbird.assistants.service_desk.answering.variants import CountsVotes
 from tailorbird.records import Passage
 
 Templates = Mapping[str, Mapping[str, Sequence[str]]]

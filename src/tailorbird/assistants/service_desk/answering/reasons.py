@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tailorbird.assistants.service_desk.decision import (
+from tailorbird.assistants.service_desk.answering.decision import (
     Decision,
     DecisionKind,
     Sentence,
     joined,
 )
-from tailorbird.assistants.service_desk.grounding import source_of
-from tailorbird.assistants.service_desk.phrases import NOTES, REASONS, both
-from tailorbird.assistants.service_desk.understanding import Asked
+from tailorbird.assistants.service_desk.answering.grounding import source_of
+from tailorbird.assistants.service_desk.answering.phrases import NOTES, REASONS, both
+from tailorbird.assistants.service_desk.answering.understanding import Asked
 from tailorbird.config import DeskSettings
 from tailorbird.records import Passage
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, select, update
 
-from tailorbird.assistants.service_desk import ledger
-from tailorbird.assistants.service_desk.books import Books
-from tailorbird.assistants.service_desk.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing import ledger
+from tailorbird.assistants.service_desk.conversing.books import Books
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent
 from tailorbird.data import mask_pii
 from tailorbird.errors import NotFoundError
 from tailorbird.store.tables import DecisionRow

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 from uuid import uuid4
 
-from tailorbird.assistants.service_desk.chat_schemas import ChatMessage, ChatRequest
-from tailorbird.assistants.service_desk.decision import Decision, Said, Sentence, Turn
+from tailorbird.assistants.service_desk.answering.decision import Decision, Said, Sentence, Turn
+from tailorbird.assistants.service_desk.http.chat_schemas import ChatMessage, ChatRequest
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import RequestError
 

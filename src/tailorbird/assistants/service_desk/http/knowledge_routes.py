@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Request
 from starlette.exceptions import HTTPException
 
-from tailorbird.assistants.service_desk.knowledge_schemas import (
+from tailorbird.assistants.service_desk.http.knowledge_schemas import (
     AddedDocument,
     Document,
     DocumentList,

@@ -14,10 +14,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from tailorbird.assistants.service_desk import phrases
-from tailorbird.assistants.service_desk.citing import Citing
-from tailorbird.assistants.service_desk.context import accepts_person
-from tailorbird.assistants.service_desk.decision import (
+from tailorbird.assistants.service_desk.answering import phrases
+from tailorbird.assistants.service_desk.answering.citing import Citing
+from tailorbird.assistants.service_desk.answering.context import accepts_person
+from tailorbird.assistants.service_desk.answering.decision import (
     Decision,
     DecisionKind,
     Said,
@@ -25,11 +25,11 @@ from tailorbird.assistants.service_desk.decision import (
     Turn,
     joined,
 )
-from tailorbird.assistants.service_desk.parts import Parts, Rules, templates_of
-from tailorbird.assistants.service_desk.reasons import Explained
-from tailorbird.assistants.service_desk.understanding import Asked, Predicts, understand
-from tailorbird.assistants.service_desk.variants import Variant, choose_variant
-from tailorbird.assistants.service_desk.wishes import wants_person
+from tailorbird.assistants.service_desk.answering.parts import Parts, Rules, templates_of
+from tailorbird.assistants.service_desk.answering.reasons import Explained
+from tailorbird.assistants.service_desk.answering.understanding import Asked, Predicts, understand
+from tailorbird.assistants.service_desk.answering.variants import Variant, choose_variant
+from tailorbird.assistants.service_desk.answering.wishes import wants_person
 from tailorbird.config import DeskSettings
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What is kept of conversations, and how people take part in them."""
