@@ -53,6 +53,9 @@ MAX_SETTINGS_FIELDS = 12
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
+    ("console", "assistants.service_desk"),  # an assistant is a room in a room
+    ("console", "evaluation.plots"),  # curves are drawn as those of reports are
+    ("console", "serving.access"),  # who changes what is live
     ("personalise", "evaluation.frame"),  # its page is framed as all pages are
     ("personalise", "evaluation.words"),  # and says the same words in the same way
     ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full

@@ -98,9 +98,7 @@ def create_app(
         return RedirectResponse(home)
 
     if console:
-        folder = workspace.path / "console" if workspace else None
-        runs = workspace.runs_path if workspace else None
-        mount_console(app, service, folder=folder, runs=runs)
+        mount_console(app, service, workspace)
     return app
 
 

@@ -19,7 +19,7 @@ def ask(page: Page, text: str) -> None:
 
 
 def test_a_person_types_and_sees_intent_confidence_and_answer(visit: Visit, tmp_path: Path) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     ask(page, "I want my money back")
     expect(page.get_by_test_id("intent")).to_have_text("refund")
     expect(page.get_by_test_id("answer")).to_have_text("The money is back within 5 days.")
@@ -31,14 +31,14 @@ def test_a_person_types_and_sees_intent_confidence_and_answer(visit: Visit, tmp_
 
 
 def test_an_example_is_asked_by_one_click(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     page.get_by_role("button", name="我的包裹怎么还没到？").click()
     expect(page.get_by_test_id("intent")).to_have_text("shipping")
     expect(page.get_by_test_id("answer")).to_have_text("您的包裹正在路上。")
 
 
 def test_what_is_out_of_scope_is_marked_so(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     ask(page, "tell me a joke")
     expect(page.get_by_text("Out of scope")).to_be_visible()
 
@@ -56,7 +56,7 @@ def test_the_language_is_switched_and_remembered(visit: Visit) -> None:
 
 
 def test_the_colours_follow_the_system_until_chosen(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body.body--dark")).to_be_visible()
     page.emulate_media(color_scheme="light")
@@ -72,7 +72,7 @@ def test_the_colours_follow_the_system_until_chosen(visit: Visit) -> None:
 
 
 def test_earlier_tries_are_listed_and_can_be_asked_again(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     for text, intent in (("refund", "refund"), ("parcel", "shipping")):
         ask(page, text)
         expect(page.get_by_test_id("intent")).to_have_text(intent)
@@ -82,7 +82,7 @@ def test_earlier_tries_are_listed_and_can_be_asked_again(visit: Visit) -> None:
 
 
 def test_text_is_shown_as_text(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     for text in ("<img src=x onerror=alert(1)> refund", "hello"):
         ask(page, text)
     expect(page.get_by_text("<img src=x onerror=alert(1)> refund")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from fastapi.testclient import TestClient
 from tailorbird.app import create_app
 from tailorbird.config import ServingSettings
 from tailorbird.console.mount import secret_in
-from tailorbird.console.words import WORDS
+from tailorbird.console.words import PAGES, WORDS
 from tailorbird.serving import Predictor
 from tailorbird.store import Workspace
 from tailorbird.testing import KeywordPredictor
@@ -42,6 +43,16 @@ def visit() -> Iterator[Visit]:
 def test_both_languages_have_the_same_words() -> None:
     assert WORDS["zh"].keys() == WORDS["en"].keys()
     assert all(word.strip() for words in WORDS.values() for word in words.values())
+
+
+def test_no_page_takes_the_words_of_another() -> None:
+    for language in ("zh", "en"):
+        assert len(WORDS[language]) == sum(len(page[language]) for page in PAGES)
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    for key, word in WORDS["en"].items():
+        assert set(re.findall(r"{\w+}", word)) == set(re.findall(r"{\w+}", WORDS["zh"][key])), key
 
 
 def test_the_root_leads_to_the_console(visit: Visit) -> None:
@@ -149,3 +160,20 @@ def test_strangers_see_no_users(tmp_path: Path) -> None:
         app = create_app(workspace, KeywordPredictor(), ServingSettings(api_key="k3y"))
         with TestClient(app) as client:
             assert client.get("/console/users.html").status_code == 404
+
+
+def test_each_page_stands_in_the_navigation_by_itself(visit: Visit, tmp_path: Path) -> None:
+    def entries(page: str) -> set[str]:
+        return {path for path in PATHS if f'href="{path}"' in page.replace('\\"', '"')} | {
+            path for path in PATHS if f'"href":"{path}"' in page
+        }
+
+    PATHS = {f"/console/{name}" for name in ("", "try", "runs", "bundles", "report", "users")}
+    without = visit(KeywordPredictor()).get("/console/").text
+    assert entries(without) == PATHS - {"/console/runs", "/console/bundles"}
+    with Workspace.open(tmp_path) as workspace:
+        app = create_app(workspace, KeywordPredictor(), ServingSettings())
+        with TestClient(app) as client:
+            assert entries(client.get("/console/").text) == PATHS
+    again = visit(KeywordPredictor()).get("/console/runs")  # of the app before, in one process
+    assert again.status_code == 404

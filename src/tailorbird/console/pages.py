@@ -9,9 +9,14 @@ from nicegui import ui
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from tailorbird.console.frame import Console, colours_of_visitor, language_of_visitor, text
+from tailorbird.console.frame import (
+    PATH,
+    Console,
+    colours_of_visitor,
+    language_of_visitor,
+    text,
+)
 
-PATH = "/console"
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "font-src data:; frame-ancestors 'self'; sandbox allow-scripts allow-popups"

@@ -1,0 +1,63 @@
+"""What every page says: names of pages, switches, the door, and what went wrong."""
+
+from __future__ import annotations
+
+from tailorbird.console.words.language import Words
+
+WORDS: Words = {
+    "en": {
+        "name": "Tailorbird",
+        "other_name": "缝叶莺",
+        "pages": "Pages",
+        "overview": "Overview",
+        "try": "Try it",
+        "runs": "Runs",
+        "bundles": "Bundles",
+        "report": "Report",
+        "users": "Users",
+        "api": "API",
+        "language": "Language",
+        "theme_auto": "Colours: as the system",
+        "theme_light": "Colours: light",
+        "theme_dark": "Colours: dark",
+        "empty_title": "No assistant yet",
+        "empty_text": "No bundle is live in this workspace. Build one from the sample logs or "
+        "from your own; reload this page when it is published.",
+        "empty_command": "tailorbird build LOGS",
+        "failed": "That did not work",
+        "not_found": "Nothing here",
+        "not_found_text": "There is nothing of this name in the workspace.",
+        "key_heading": "This console needs the API key",
+        "key_text": "It is the one the service was started with.",
+        "key": "API key",
+        "key_send": "Come in",
+        "key_wrong": "That is not the key.",
+    },
+    "zh": {
+        "name": "缝叶莺",
+        "other_name": "Tailorbird",
+        "pages": "页面",
+        "overview": "总览",
+        "try": "试一试",
+        "runs": "运行",
+        "bundles": "模型包",
+        "report": "报告",
+        "users": "用户",
+        "api": "接口",
+        "language": "语言",
+        "theme_auto": "配色：跟随系统",
+        "theme_light": "配色：浅色",
+        "theme_dark": "配色：深色",
+        "empty_title": "还没有助手",
+        "empty_text": "还没有上线的模型包。用示例日志或自己的日志构建一个，发布后刷新本页。",
+        "empty_command": "tailorbird build LOGS",
+        "failed": "没有成功",
+        "not_found": "这里什么也没有",
+        "not_found_text": "工作区里没有叫这个名字的东西。",
+        "key_heading": "打开控制台需要 API 密钥",
+        "key_text": "就是启动服务时设置的那个密钥。",
+        "key": "API 密钥",
+        "key_send": "进入",
+        "key_wrong": "密钥不对。",
+    },
+}
