@@ -26,6 +26,8 @@ def test_a_person_types_and_sees_intent_confidence_and_answer(visit: Visit, tmp_
     expect(page.get_by_text("78 %")).to_be_visible()
     expect(page.get_by_text("In scope")).to_be_visible()
     expect(page.get_by_test_id("bundle")).to_have_text("bundle slow")
+    expect(page.get_by_test_id("adapter")).to_have_text("adapter none, the assistant shared by all")
+    expect(page.get_by_test_id("why")).to_contain_text("shipping")  # what else it could have been
     page.screenshot(path=tmp_path / "console.png", full_page=True)
     assert (tmp_path / "console.png").stat().st_size > 10_000
 
@@ -44,7 +46,7 @@ def test_what_is_out_of_scope_is_marked_so(visit: Visit) -> None:
 
 
 def test_the_language_is_switched_and_remembered(visit: Visit) -> None:
-    page = visit("/", locale="en-US")
+    page = visit("/console/try", locale="en-US")
     ask(page, "I want my money back")
     expect(page.get_by_test_id("intent")).to_have_text("refund")
     page.get_by_role("button", name="中文").click()
@@ -94,11 +96,11 @@ def test_the_report_is_read_inside_the_console(visit: Visit) -> None:
     expect(frame.get_by_role("heading", name="93 % 准确率")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/console/", "/console/report", "/docs"])
+@pytest.mark.parametrize("path", ["/console/", "/console/try", "/console/report", "/docs"])
 def test_nothing_is_wider_than_a_phone(visit: Visit, path: str) -> None:
     page = visit(path, width=400)
     expect(page.get_by_role("heading").first).to_be_visible()
-    if path == "/console/":
+    if path == "/console/try":
         ask(page, "where is my parcel, I want my money back, " * 8)
         expect(page.get_by_test_id("intent")).to_be_visible()
     width = page.evaluate("document.documentElement.scrollWidth")

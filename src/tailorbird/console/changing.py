@@ -123,7 +123,7 @@ class _Form:
             self._is_busy = False
             self._say(f"{self._words['failed']}: {error}", is_problem=True)
             return
-        ui.navigate.to(BUNDLES)
+        ui.navigate.to(BUNDLES.removeprefix(PATH))  # NiceGUI adds where it is mounted
 
     def _say(self, sentence: str, *, is_problem: bool = False) -> None:
         self._said, self._is_problem = sentence, is_problem
