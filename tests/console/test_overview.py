@@ -13,7 +13,7 @@ from tailorbird.app import create_app
 from tailorbird.assistants.service_desk.figures import Share
 from tailorbird.config import ServingSettings
 from tailorbird.console.ask import tried
-from tailorbird.console.overview import against, read_view
+from tailorbird.console.overview import View, Views, against, read_view
 from tailorbird.console.words import WORDS
 from tailorbird.records import Prediction
 from tailorbird.serving import Answer, Predictor
@@ -83,8 +83,8 @@ def test_one_looks_back_as_far_as_one_chooses(workspace: Workspace) -> None:
     answered(workspace, days=5)
     predictor = KeywordPredictor()
     assert "Nobody has asked" in visit(workspace, "/console/", predictor=predictor)
-    assert "1 of 1 conversations" in visit(workspace, "/console/?time=7d", predictor=predictor)
-    assert "Nobody has asked" in visit(workspace, "/console/?time=ever", predictor=predictor)
+    assert "1 of 1 conversations" in visit(workspace, "/console/?back=7d", predictor=predictor)
+    assert "Nobody has asked" in visit(workspace, "/console/?back=ever", predictor=predictor)
 
 
 def test_a_share_is_compared_with_the_time_before(workspace: Workspace) -> None:
@@ -95,7 +95,25 @@ def test_a_share_is_compared_with_the_time_before(workspace: Workspace) -> None:
     assert against("7d", Share(1, 2), Share(0, 0), words) == ""
     answered(workspace, days=1.5)
     view = read_view(workspace, "24h", utc_now())
-    assert (view.now.n_conversations, view.before.n_conversations) == (0, 1)
+    assert (view.now.shares.n_conversations, view.before.n_conversations) == (0, 1)
+
+
+def test_figures_that_took_long_are_kept_for_everybody(workspace: Workspace) -> None:
+    clock, n_read = [0.0], [0]
+
+    def read(name: str) -> View:
+        n_read[0] += 1
+        clock[0] += 2.0  # seconds that it takes
+        return read_view(workspace, name, utc_now())
+
+    views = Views(read, now_s=lambda: clock[0])
+    first = views.of("24h")
+    clock[0] += 39.0
+    assert views.of("24h") is first
+    assert views.of("7d").name == "7d"
+    clock[0] += 1.0
+    assert views.of("24h") is not first
+    assert n_read == [3]
 
 
 def test_a_try_knows_the_adapter_it_was_answered_with() -> None:

@@ -14,7 +14,7 @@ from tailorbird.console.changing import add_changing_pages
 from tailorbird.console.comparing import show_comparison
 from tailorbird.console.deploying import Deployment, deployments, earlier_bundle
 from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
-from tailorbird.console.markup import link, moment, rate, section, table
+from tailorbird.console.markup import link, link_out, moment, rate, section, table
 from tailorbird.console.pages import page_response
 from tailorbird.store import Workspace
 
@@ -95,7 +95,7 @@ def _show_live(
             text(words["bundles_accuracy"], "tb-hint")
         with ui.element("div").classes("tb-links"):
             if facts is not None and facts.has_page:
-                link(words["bundles_report"], f"{BUNDLES}/{live.id}/report.html", "tb-chip")
+                link_out(words["bundles_report"], f"{BUNDLES}/{live.id}/report.html", "tb-chip")
             if earlier:
                 link(words["bundles_roll_back"], f"{BUNDLES}/rollback", "tb-chip")
 
@@ -122,7 +122,7 @@ def _show_all(known: list[BundleFacts], words: dict[str, str]) -> None:
                         link(words["bundles_compare_live"], target)
                         link(words["bundles_promote"], f"{BUNDLES}/promote?bundle={one.id}")
                     elif one.has_page:
-                        link(words["bundles_report"], f"{BUNDLES}/{one.id}/report.html")
+                        link_out(words["bundles_report"], f"{BUNDLES}/{one.id}/report.html")
 
 
 def _show_history(past: list[Deployment], words: dict[str, str]) -> None:

@@ -54,7 +54,8 @@ class Entry:
     """One entry of the navigation."""
 
     place: int
-    """Entries stand in this order; those of the same ten belong together."""
+    """Entries stand in this order; those of the same ten belong together: 10 the assistant, 20 the
+    people who help, 30 what it may answer from, 40 how it was made, 60 other doors."""
     key: str
     """Of its word, which is also what a page calls itself."""
     target: str

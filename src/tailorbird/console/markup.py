@@ -78,6 +78,11 @@ def table(headings: Sequence[str], *, label: str, kind: str = "tb-stacks") -> It
             yield Table(headings)
 
 
+def link_out(content: str, target: str, *classes: str) -> ui.element:
+    """A link to a page that has no way back to the console: it opens in a tab of its own."""
+    return link(content, target, *classes).props('target="_blank" rel="noopener"')
+
+
 @contextmanager
 def section(heading: str, note: str = "") -> Iterator[None]:
     """A part of a page under its *heading*."""

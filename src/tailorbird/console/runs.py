@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from tailorbird.console.curves import loss_plot, metric_names, metric_plot
 from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
-from tailorbird.console.markup import duration, link, moment, rate, section, table
+from tailorbird.console.markup import duration, link, link_out, moment, rate, section, table
 from tailorbird.console.pages import page_response
 from tailorbird.console.run_facts import (
     Curve,
@@ -117,7 +117,9 @@ class RunPage:
         if facts.pages or facts.bundle:
             with ui.element("div").classes("tb-links"):
                 for page in facts.pages:
-                    link(words[f"page_{page}"], f"{PATH}/runs/{row.name}/{page}.html", "tb-chip")
+                    link_out(
+                        words[f"page_{page}"], f"{PATH}/runs/{row.name}/{page}.html", "tb-chip"
+                    )
                 if facts.bundle:
                     name = f"{words['runs_bundle']} {facts.bundle}"
                     link(name, f"{PATH}/bundles/compare?second={facts.bundle}", "tb-chip")

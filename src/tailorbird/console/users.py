@@ -26,7 +26,7 @@ def latest_page(runs: Path | None) -> Path | None:
 def add_users_page(console: Console) -> None:
     """Add ``/console/users`` and the page that it frames."""
     runs = console.workspace.runs_path if console.workspace else None
-    console.offer("users", f"{PATH}/users", place=50)
+    console.offer("users", f"{PATH}/users", place=43)
 
     @ui.page("/users")
     async def users(request: Request) -> None:

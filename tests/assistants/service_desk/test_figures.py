@@ -67,9 +67,9 @@ def of_a_day(workspace: Workspace) -> Figures:
 
 def test_an_empty_workspace_has_no_shares_and_no_times(workspace: Workspace) -> None:
     figures = of_a_day(workspace)
-    assert (figures.n_conversations, figures.n_answers, figures.n_waiting) == (0, 0, 0)
-    assert figures.resolved.value is None
-    assert figures.satisfied.value is None
+    assert (figures.shares.n_conversations, figures.n_answers, figures.n_waiting) == (0, 0, 0)
+    assert figures.shares.resolved.value is None
+    assert figures.shares.satisfied.value is None
     assert figures.latency is None
     assert figures.timeline == (0,) * 24
 
@@ -81,9 +81,9 @@ def test_conversations_closed_or_left_without_a_person_are_resolved(workspace: W
     conversation(workspace, "va", status="waiting", reason="asked for")
     conversation(workspace, "vap", status="closed", reason="anger")
     figures = of_a_day(workspace)
-    assert figures.n_conversations == 5
-    assert figures.resolved == Share(2, 4)
-    assert figures.handed_over == Share(2, 5)
+    assert figures.shares.n_conversations == 5
+    assert figures.shares.resolved == Share(2, 4)
+    assert figures.shares.handed_over == Share(2, 5)
     assert figures.n_waiting == 1
 
 
@@ -94,21 +94,21 @@ def test_a_conversation_given_back_to_the_assistant_was_still_handed_over(
     conversation(workspace, "va", id="refused", status="assistant")
     write(workspace, decision("hand_over", conversation_id="refused"))
     figures = of_a_day(workspace)
-    assert figures.handed_over == Share(2, 2)
-    assert figures.resolved == Share(0, 2)
+    assert figures.shares.handed_over == Share(2, 2)
+    assert figures.shares.resolved == Share(0, 2)
 
 
 def test_a_conversation_in_which_nobody_spoke_is_none(workspace: Workspace) -> None:
     conversation(workspace, "")
-    assert of_a_day(workspace).n_conversations == 0
+    assert of_a_day(workspace).shares.n_conversations == 0
 
 
 def test_what_happened_before_is_not_counted(workspace: Workspace) -> None:
     conversation(workspace, "va", hours=25, rating=1.0)
     write(workspace, decision(hours=25), served(hours=25, feedback=1.0))
     figures = of_a_day(workspace)
-    assert (figures.n_conversations, figures.n_answers) == (0, 0)
-    assert figures.satisfied == Share(0, 0)
+    assert (figures.shares.n_conversations, figures.n_answers) == (0, 0)
+    assert figures.shares.satisfied == Share(0, 0)
 
 
 def test_response_times_are_those_of_the_nearest_rank(workspace: Workspace) -> None:
@@ -122,7 +122,7 @@ def test_satisfaction_counts_ratings_and_feedback_alike(workspace: Workspace) ->
     conversation(workspace, "va", rating=1.0)
     conversation(workspace, "va", rating=-1.0)
     write(workspace, decision(feedback=0.5), served(feedback=0.0), decision())
-    assert of_a_day(workspace).satisfied == Share(2, 4)
+    assert of_a_day(workspace).shares.satisfied == Share(2, 4)
 
 
 def test_the_most_frequent_come_first_and_refusals_are_no_intents(workspace: Workspace) -> None:

@@ -49,11 +49,9 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What happened in one stretch of time."""
+class Shares:
+    """How conversations went that began in one stretch of time."""
 
-    since: datetime
-    until: datetime
     n_conversations: int
     """Begun in this time, with at least one message of the visitor."""
     resolved: Share
@@ -61,10 +59,19 @@ class Figures:
     handed over."""
     handed_over: Share
     """Of all conversations: a person was asked for, took over, or spoke."""
-    n_waiting: int
-    """Conversations that wait for a person at this moment, whenever they began."""
     satisfied: Share
     """Ratings and feedback above 0, of all that were given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What happened in one stretch of time."""
+
+    since: datetime
+    until: datetime
+    shares: Shares
+    n_waiting: int
+    """Conversations that wait for a person at this moment, whenever they began."""
     latency: Latency | None
     """None where nothing was answered."""
     has_decisions: bool
@@ -103,16 +110,12 @@ def read_figures(
         has_decisions = session.scalar(select(exists().where(desk.counted))) or False
         answers = desk if has_decisions else _served(since, until)
         n_answers, n_refused = _counts(session, answers)
-        n_conversations, n_helped, n_over, n_resolved = _conversations(session, since, until)
         waiting = ConversationRow.status.in_(("waiting", "ticket"))
         return Figures(
             since=since,
             until=until,
-            n_conversations=n_conversations,
-            resolved=Share(n_resolved, n_over),
-            handed_over=Share(n_helped, n_conversations),
+            shares=_shares(session, since, until),
             n_waiting=session.scalar(select(func.count()).where(waiting)) or 0,
-            satisfied=_satisfied(session, since, until),
             latency=_latency(session, answers, n_answers),
             has_decisions=has_decisions,
             n_answers=n_answers,
@@ -121,6 +124,12 @@ def read_figures(
             refused=_top(session, answers.row.text, and_(answers.counted, answers.refused)),
             timeline=_timeline(session, answers, (since, until), n_parts),
         )
+
+
+def read_shares(workspace: Workspace, *, since: datetime, until: datetime) -> Shares:
+    """The shares alone, which are what one time is compared with another by."""
+    with workspace.sessions() as session:
+        return _shares(session, since, until)
 
 
 def _served(since: datetime, until: datetime) -> _Answers:
@@ -137,7 +146,11 @@ def _within(
 
 def _number(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """How many rows fulfil *condition*; no database but SQLite sums booleans."""
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+    return func.coalesce(func.sum(_flag(condition)), 0)
+
+
+def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return case((condition, 1), else_=0)
 
 
 def _counts(session: Session, answers: _Answers) -> tuple[int, int]:
@@ -146,9 +159,7 @@ def _counts(session: Session, answers: _Answers) -> tuple[int, int]:
     return n, n_refused
 
 
-def _conversations(session: Session, since: datetime, until: datetime) -> tuple[int, int, int, int]:
-    """Numbers of conversations: all, handed over, over or handed over, resolved."""
-
+def _shares(session: Session, since: datetime, until: datetime) -> Shares:
     def said_by(author: str) -> ColumnElement[bool]:
         return exists().where(
             TurnRow.conversation_id == ConversationRow.id, TurnRow.author == author
@@ -164,14 +175,22 @@ def _conversations(session: Session, since: datetime, until: datetime) -> tuple[
         ),
     )
     is_over = or_(ConversationRow.status == "closed", ConversationRow.updated < until - IDLE)
-    wanted = select(
-        func.count(),
-        _number(helped),
-        _number(or_(helped, is_over)),
-        _number(and_(not_(helped), is_over)),
-    ).where(_within(ConversationRow.created, since, until), said_by("visitor"))
-    n, n_helped, n_over, n_resolved = session.execute(wanted).one()
-    return n, n_helped, n_over, n_resolved
+    one = (
+        select(
+            case((helped, 1), else_=0).label("helped"), case((is_over, 1), else_=0).label("over")
+        )
+        .where(_within(ConversationRow.created, since, until), said_by("visitor"))
+        .subquery()
+    )
+    n_over = _number(one.c.helped + one.c.over > 0)
+    wanted = select(func.count(), func.coalesce(func.sum(one.c.helped), 0), n_over)
+    n, n_helped, n_settled = session.execute(wanted.select_from(one)).one()
+    return Shares(
+        n_conversations=n,
+        resolved=Share(n_settled - n_helped, n_settled),
+        handed_over=Share(n_helped, n),
+        satisfied=_satisfied(session, since, until),
+    )
 
 
 def _satisfied(session: Session, since: datetime, until: datetime) -> Share:
@@ -218,6 +237,10 @@ def _timeline(
     step = (until - since) / n_parts
     edges = [since + step * k for k in range(n_parts)] + [until]
     parts = [
-        _number(_within(answers.row.time, low, high)) for low, high in itertools.pairwise(edges)
+        select(func.count())
+        .select_from(answers.row)
+        .where(answers.counted, _within(answers.row.time, low, high))
+        .scalar_subquery()  # each looks at its own part of the index
+        for low, high in itertools.pairwise(edges)
     ]
-    return tuple(session.execute(select(*parts).where(answers.counted)).one())
+    return tuple(session.execute(select(*parts)).one())
