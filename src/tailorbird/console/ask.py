@@ -191,8 +191,7 @@ def _show_why(one: Try, words: dict[str, str]) -> None:
             bar(intent, confidence, "tb-bar-small")
         if one.scope_score is not None:
             text(words["scope_score"], "tb-label")
-            name = words["in_scope" if prediction.in_scope else "out_of_scope"]
-            bar(name, one.scope_score, "tb-bar-main")
+            bar(words["in_scope"], one.scope_score, "tb-bar-main")
     with ui.element("footer").classes("tb-answer-foot"):
         text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
         adapter = one.adapter[:12] or words["no_adapter"]
