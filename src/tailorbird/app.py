@@ -87,6 +87,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
+    app.state.access = doors
     app.state.desk = opened
     add_service(app, service, policies={"/console": CONSOLE_POLICY}, access=doors)
     for router in opened.routers() if opened else ():

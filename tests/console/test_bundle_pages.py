@@ -26,11 +26,13 @@ from tailorbird.console.bundle_facts import (
     outcome,
 )
 from tailorbird.errors import CorruptBundleError, StoreError
+from tailorbird.serving.access import Person
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow
 from tailorbird.testing import KeywordPredictor
 
 LABELS = ("greeting", "refund")
+ADA, BOB = Person("ada", "admin"), Person("bob", "admin")
 
 
 def report(accuracy: float, *, margin: float = 0.02, n_rows: int = 100) -> dict[str, Any]:
@@ -133,9 +135,9 @@ def test_promoting_needs_a_reason_and_remembers_who_gave_it(
     workspace: Workspace, bundles: list[str]
 ) -> None:
     with pytest.raises(StoreError, match="no reason"):
-        deploying.promote(workspace, bundles[0], who="ada", reason="  ")
+        deploying.promote(workspace, bundles[0], person=ADA, reason="  ")
     assert registry.live_bundle(workspace) is None
-    deploying.promote(workspace, bundles[0], who="ada", reason="the first one")
+    deploying.promote(workspace, bundles[0], person=ADA, reason="the first one")
     (done,) = deploying.deployments(workspace)
     assert (done.record.id, done.record.reason, done.who) == (bundles[0], "the first one", "ada")
     with workspace.sessions() as session:
@@ -148,12 +150,12 @@ def test_rolling_back_goes_to_the_one_before_and_not_past_it(
 ) -> None:
     first, second, third = bundles
     for bundle in (first, second):
-        deploying.promote(workspace, bundle, who="ada", reason="better")
+        deploying.promote(workspace, bundle, person=ADA, reason="better")
     assert deploying.earlier_bundle(workspace) == first
-    deploying.promote(workspace, third, who="bob", reason="better still")
+    deploying.promote(workspace, third, person=BOB, reason="better still")
     with pytest.raises(StoreError, match="no longer"):  # what the page showed is not true any more
-        deploying.roll_back(workspace, who="ada", reason="worse", expected=first)
-    deploying.roll_back(workspace, who="ada", reason="worse", expected=second)
+        deploying.roll_back(workspace, person=ADA, reason="worse", expected=first)
+    deploying.roll_back(workspace, person=ADA, reason="worse", expected=second)
     live = registry.live_bundle(workspace)
     assert live is not None
     assert live.id == second
@@ -161,19 +163,19 @@ def test_rolling_back_goes_to_the_one_before_and_not_past_it(
 
 
 def test_a_damaged_candidate_does_not_go_live(workspace: Workspace, bundles: list[str]) -> None:
-    deploying.promote(workspace, bundles[0], who="ada", reason="first")
+    deploying.promote(workspace, bundles[0], person=ADA, reason="first")
     (workspace.bundles_path / bundles[1] / "labels.json").write_text("[]", encoding="utf-8")
     with pytest.raises(CorruptBundleError):
-        deploying.promote(workspace, bundles[1], who="ada", reason="second")
+        deploying.promote(workspace, bundles[1], person=ADA, reason="second")
     assert len(deploying.deployments(workspace)) == 1
     with pytest.raises(StoreError, match="no bundle"):
-        deploying.promote(workspace, "../runs", who="ada", reason="a way out")
+        deploying.promote(workspace, "../runs", person=ADA, reason="a way out")
 
 
 def test_the_page_shows_what_is_live_and_what_could_be(
     workspace: Workspace, bundles: list[str]
 ) -> None:
-    deploying.promote(workspace, bundles[1], who="ada", reason="the <b>best</b> of them")
+    deploying.promote(workspace, bundles[1], person=ADA, reason="the <b>best</b> of them")
     page = visit(workspace, "/console/bundles")
     assert all(bundle in page for bundle in bundles)
     assert f"/console/bundles/promote?bundle={bundles[0]}" in page
@@ -185,7 +187,7 @@ def test_the_page_shows_what_is_live_and_what_could_be(
 
 def test_the_pages_that_change_something_say_what(workspace: Workspace, bundles: list[str]) -> None:
     for bundle in bundles[:2]:
-        deploying.promote(workspace, bundle, who="ada", reason="better")
+        deploying.promote(workspace, bundle, person=ADA, reason="better")
     page = visit(workspace, f"/console/bundles/promote?bundle={bundles[2]}")
     assert f"Make {bundles[2]} live?" in page
     assert "the difference may be chance" in page

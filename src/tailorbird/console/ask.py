@@ -10,7 +10,8 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
-from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame, svg, text
+from tailorbird.console.drawing import svg, text
+from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
 from tailorbird.console.markup import bar, percent
 from tailorbird.console.words.ask import EXAMPLES
 from tailorbird.errors import TailorbirdError

@@ -13,7 +13,15 @@ from tailorbird.console.bundle_facts import BundleFacts, find_bundle, list_bundl
 from tailorbird.console.changing import add_changing_pages
 from tailorbird.console.comparing import show_comparison
 from tailorbird.console.deploying import Deployment, deployments, earlier_bundle
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import (
+    PATH,
+    RESPONSE_TIMEOUT_S,
+    Console,
+    empty_state,
+    frame,
+    person_of,
+)
 from tailorbird.console.markup import link, link_out, moment, rate, section, table
 from tailorbird.console.pages import page_response
 from tailorbird.store import Workspace
@@ -39,8 +47,9 @@ def add_bundles_pages(console: Console, workspace: Workspace) -> None:
                 )
                 return
             text(words["bundles_heading"], tag="h1")
-            _show_live(known, past, earlier, words)
-            _show_all(known, words)
+            may_change = person_of(request).may("admin")
+            _show_live(known, past, earlier if may_change else "", words)
+            _show_all(known, words, may_change=may_change)
             _show_history(past, words)
 
     @ui.page("/bundles/compare", response_timeout=RESPONSE_TIMEOUT_S)
@@ -56,15 +65,20 @@ def add_bundles_pages(console: Console, workspace: Workspace) -> None:
                 return
             link(f"← {words['bundles_heading']}", BUNDLES, "tb-back")
             text(words["compare_heading"], tag="h1")
-            show_comparison(known, _pair(known, first, second), words)
+            show_comparison(
+                known,
+                _pair(known, first, second),
+                words,
+                may_change=person_of(request).may("admin"),
+            )
 
     add_changing_pages(console, workspace)
 
     @nicegui_app.get("/bundles/{bundle_id}/report.html")
-    async def report_of(bundle_id: str) -> Response:
+    async def report_of(request: Request, bundle_id: str) -> Response:
         facts = await asyncio.to_thread(find_bundle, workspace, bundle_id)
         path = facts.path / "report.html" if facts is not None and facts.has_page else None
-        return page_response(console, path)
+        return page_response(request, path)
 
 
 def _pair(known: list[BundleFacts], first: str, second: str) -> tuple[BundleFacts, BundleFacts]:
@@ -100,7 +114,7 @@ def _show_live(
                 link(words["bundles_roll_back"], f"{BUNDLES}/rollback", "tb-chip")
 
 
-def _show_all(known: list[BundleFacts], words: dict[str, str]) -> None:
+def _show_all(known: list[BundleFacts], words: dict[str, str], *, may_change: bool) -> None:
     names = [words[f"bundles_{name}"] for name in ("bundle", "accuracy", "run", "made")]
     label = words["bundles_all"]
     with section(label), table([*names, ""], label=label) as made:
@@ -120,7 +134,8 @@ def _show_all(known: list[BundleFacts], words: dict[str, str]) -> None:
                     if not one.is_live:
                         target = f"{BUNDLES}/compare?second={one.id}"
                         link(words["bundles_compare_live"], target)
-                        link(words["bundles_promote"], f"{BUNDLES}/promote?bundle={one.id}")
+                        if may_change:
+                            link(words["bundles_promote"], f"{BUNDLES}/promote?bundle={one.id}")
                     elif one.has_page:
                         link_out(words["bundles_report"], f"{BUNDLES}/{one.id}/report.html")
 

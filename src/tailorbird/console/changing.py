@@ -12,7 +12,15 @@ from starlette.requests import Request
 from tailorbird.console import deploying
 from tailorbird.console.bundle_facts import find_bundle, list_bundles
 from tailorbird.console.comparing import show_figures
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import (
+    PATH,
+    RESPONSE_TIMEOUT_S,
+    Console,
+    empty_state,
+    frame,
+    person_of,
+)
 from tailorbird.console.markup import link
 from tailorbird.errors import TailorbirdError
 from tailorbird.store import Workspace
@@ -30,18 +38,20 @@ def add_changing_pages(console: Console, workspace: Workspace) -> None:
 
     @ui.page("/bundles/promote", response_timeout=RESPONSE_TIMEOUT_S)
     async def promote(request: Request, bundle: str = "") -> None:
-        with frame(console, request, here="bundles", is_wide=True) as words:
+        with frame(console, request, here="bundles", role="admin", is_wide=True) as words:
             if words is None:
                 return
 
+            person = person_of(request)
+
             def act(reason: str) -> None:
-                deploying.promote(workspace, bundle, who=console.who, reason=reason)
+                deploying.promote(workspace, bundle, person=person, reason=reason)
 
             await _ask(workspace, "promote", bundle, words, act)
 
     @ui.page("/bundles/rollback", response_timeout=RESPONSE_TIMEOUT_S)
     async def rollback(request: Request) -> None:
-        with frame(console, request, here="bundles", is_wide=True) as words:
+        with frame(console, request, here="bundles", role="admin", is_wide=True) as words:
             if words is None:
                 return
             earlier = await asyncio.to_thread(deploying.earlier_bundle, workspace)
@@ -49,8 +59,10 @@ def add_changing_pages(console: Console, workspace: Workspace) -> None:
                 empty_state(words["bundles_heading"], words["rollback_none"])
                 return
 
+            person = person_of(request)
+
             def act(reason: str) -> None:
-                deploying.roll_back(workspace, who=console.who, reason=reason, expected=earlier)
+                deploying.roll_back(workspace, person=person, reason=reason, expected=earlier)
 
             await _ask(workspace, "rollback", earlier, words, act)
 

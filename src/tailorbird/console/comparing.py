@@ -5,17 +5,20 @@ from __future__ import annotations
 from nicegui import ui
 
 from tailorbird.console.bundle_facts import BundleFacts, are_rows_same, compare, outcome
-from tailorbird.console.frame import PATH, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import PATH
 from tailorbird.console.markup import link, table
 
 Pair = tuple[BundleFacts, BundleFacts]
 
 
-def show_comparison(known: list[BundleFacts], pair: Pair, words: dict[str, str]) -> None:
+def show_comparison(
+    known: list[BundleFacts], pair: Pair, words: dict[str, str], *, may_change: bool
+) -> None:
     """The choice of two among those *known*, and how they compare."""
     _choice(known, pair, words)
     show_figures(pair, words)
-    candidates = [one for one in pair if not one.is_live]
+    candidates = [one for one in pair if may_change and not one.is_live]
     with ui.element("div").classes("tb-links"):
         for one in dict.fromkeys(one.id for one in candidates):
             target = f"{PATH}/bundles/promote?bundle={one}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 
 from tailorbird.bundle import load_bundle, registry
 from tailorbird.errors import StoreError
+from tailorbird.serving.access import Person, note_action
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, DeploymentRow
 
@@ -24,7 +24,7 @@ class Deployment:
     """Empty: it was not done here."""
 
 
-def promote(workspace: Workspace, bundle_id: str, *, who: str, reason: str) -> None:
+def promote(workspace: Workspace, bundle_id: str, *, person: Person, reason: str) -> None:
     """Make *bundle_id* live, after checking every byte of it.
 
     Raises StoreError where the workspace holds no such bundle or no reason is given, and
@@ -35,10 +35,10 @@ def promote(workspace: Workspace, bundle_id: str, *, who: str, reason: str) -> N
     if bundle_id not in {path.name for path in workspace.bundles_path.iterdir()}:
         raise StoreError(f"there is no bundle {bundle_id!r}", where=str(workspace.bundles_path))
     record = registry.publish(workspace, load_bundle(folder), reason)
-    _note(workspace, who, PUBLISH, record)
+    _note(workspace, person, PUBLISH, record)
 
 
-def roll_back(workspace: Workspace, *, who: str, reason: str, expected: str = "") -> None:
+def roll_back(workspace: Workspace, *, person: Person, reason: str, expected: str = "") -> None:
     """Go back to the bundle that was live before; see `registry.roll_back`.
 
     With *expected*, only where that is the bundle it would go back to: another person may have
@@ -51,7 +51,7 @@ def roll_back(workspace: Workspace, *, who: str, reason: str, expected: str = ""
             where=str(workspace.path),
             cure="look at the history and decide again",
         )
-    _note(workspace, who, ROLL_BACK, registry.roll_back(workspace, reason))
+    _note(workspace, person, ROLL_BACK, registry.roll_back(workspace, reason))
 
 
 def earlier_bundle(workspace: Workspace) -> str:
@@ -76,16 +76,9 @@ def deployments(workspace: Workspace) -> list[Deployment]:
     ]
 
 
-def note_action(workspace: Workspace, who: str, action: str, target: str, **detail: Any) -> None:
-    """Remember for good that *who* changed something for everybody."""
-    row = AdminActionRow(who=who, action=action, target=target, detail=detail)
-    with workspace.writing() as session:
-        session.add(row)
-
-
-def _note(workspace: Workspace, who: str, action: str, record: registry.BundleRecord) -> None:
+def _note(workspace: Workspace, person: Person, action: str, record: registry.BundleRecord) -> None:
     since = record.since.isoformat()
-    note_action(workspace, who, action, record.id, reason=record.reason, since=since)
+    note_action(workspace, person, action, record.id, reason=record.reason, since=since)
 
 
 def _check_reason(reason: str) -> None:

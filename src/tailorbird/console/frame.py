@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import hashlib
-import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +11,13 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
+from tailorbird.console.door import show_door, show_sign_out
+from tailorbird.console.drawing import svg, text
 from tailorbird.console.words import WORDS, Language, preferred_language
 from tailorbird.serving import Service
-from tailorbird.serving.access import LOCAL
+from tailorbird.serving.access import LOCAL, VISITOR, Person
 from tailorbird.store import Workspace
+from tailorbird.store.tables import Role
 
 PATH = "/console"
 STYLE = "".join(
@@ -59,6 +59,7 @@ class Entry:
     key: str
     """Of its word, which is also what a page calls itself."""
     target: str
+    role: Role = "agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,29 +73,16 @@ class Console:
     entries: list[Entry] = field(default_factory=list)
     """Of the navigation; each page adds its own by `offer`."""
 
-    def offer(self, key: str, target: str, *, place: int) -> None:
-        """Show the page *key* in the navigation; *place* says where, see `Entry`."""
-        self.entries.append(Entry(place, key, target))
+    def offer(self, key: str, target: str, *, place: int, role: Role = "agent") -> None:
+        """Show the page *key* in the navigation to those who may what *role* may; see `Entry`."""
+        self.entries.append(Entry(place, key, target, role))
         self.entries.sort()
 
-    @property
-    def who(self) -> str:
-        """The name under which what is changed here is remembered."""
-        return "console" if self.service.settings.api_key else LOCAL.name
 
-    @property
-    def pass_token(self) -> str:
-        """What a browser that gave the API key carries; another key makes it worthless."""
-        key = self.service.settings.api_key.encode()
-        return hmac.new(self.secret.encode(), key, hashlib.sha256).hexdigest()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the present visitor may use the console."""
-        if not self.service.settings.api_key:
-            return True
-        token = str(nicegui_app.storage.user.get("pass", ""))
-        return hmac.compare_digest(token, self.pass_token)
+def person_of(request: Request) -> Person:
+    """Who looks at a page, as the outer wall has found out; nobody known where it has not."""
+    person: Person = getattr(request.state, "person", VISITOR)
+    return person
 
 
 def language_of_visitor(request: Request) -> Language:
@@ -112,9 +100,18 @@ def colours_of_visitor() -> bool | None:
 
 @contextlib.contextmanager
 def frame(
-    console: Console, request: Request, *, here: str, is_wide: bool = False
+    console: Console,
+    request: Request,
+    *,
+    here: str,
+    role: Role = "agent",
+    is_wide: bool = False,
 ) -> Iterator[dict[str, str] | None]:
-    """The page around its content; yields its words, or None where the visitor has no key yet."""
+    """The page around its content; yields its words, or None to whoever may not what *role* may.
+
+    They find the door there instead, or that it is for others than them.
+    """
+    person = person_of(request)
     language = language_of_visitor(request)
     words = WORDS[language]
     ui.page_title(f"{words['name']} · {words[here]}")
@@ -122,32 +119,16 @@ def frame(
     ui.add_head_html(
         f"<style>{STYLE}</style><script>document.documentElement.lang = '{html_language}'</script>"
     )
-    _header(console, words, language, here)
+    _header(console, person, words, language, here)
     with ui.element("main").classes("tb-main tb-wide" if is_wide else "tb-main"):
-        if console.is_open:
+        if person.may(role):
             yield words
+            return
+        if person.may("agent"):
+            empty_state(words["not_yours"], words["not_yours_text"].format(name=person.name))
         else:
-            _ask_for_key(console, words)
-            yield None
-
-
-def svg(paths: str, *, label: str = "") -> ui.html:
-    """An icon of 24 units, drawn in the colour of the text around it."""
-    named = f'role="img" aria-label="{label}"' if label else 'aria-hidden="true"'
-    return ui.html(
-        f'<svg viewBox="0 0 24 24" {named}>{paths}</svg>', sanitize=False, tag="span"
-    ).classes("tb-icon")
-
-
-def text(content: str, *classes: str, tag: str = "div") -> ui.element:
-    """An element that holds *content* as plain text."""
-    with ui.element(tag).classes(" ".join(classes)) as element:
-        ui.html(content, sanitize=_escape, tag="span")
-    return element
-
-
-def _escape(content: str) -> str:
-    return content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            show_door(words)
+        yield None
 
 
 def empty_state(title: str, sentence: str, command: str = "") -> None:
@@ -160,7 +141,9 @@ def empty_state(title: str, sentence: str, command: str = "") -> None:
             text(command, "tb-command", tag="code")
 
 
-def _header(console: Console, words: dict[str, str], language: Language, here: str) -> None:
+def _header(
+    console: Console, person: Person, words: dict[str, str], language: Language, here: str
+) -> None:
     with (
         ui.element("header").classes("tb-header"),
         ui.element("div").classes("tb-header-inside"),
@@ -169,10 +152,12 @@ def _header(console: Console, words: dict[str, str], language: Language, here: s
             ui.html(LEAF, sanitize=False, tag="span").classes("tb-logo")
             text(words["name"], "tb-name", tag="span")
             text(words["other_name"], "tb-other-name", tag="span")
-        _navigation(console.entries, words, here)
+        _navigation([one for one in console.entries if person.may(one.role)], words, here)
         with ui.element("div").classes("tb-switches"):
             _language_switch(words, language)
             _theme_switch(words)
+            if person not in (LOCAL, VISITOR):
+                show_sign_out(person.name, words)
 
 
 def _navigation(entries: list[Entry], words: dict[str, str], here: str) -> None:
@@ -227,23 +212,3 @@ def _theme_switch(words: dict[str, str]) -> None:
 
     with ui.element("button").classes("tb-theme").props('type="button"').on("click", turn):
         icon()
-
-
-def _ask_for_key(console: Console, words: dict[str, str]) -> None:
-    async def check() -> None:
-        given = (box.value or "").strip().encode()
-        if hmac.compare_digest(given, console.service.settings.api_key.encode()):
-            nicegui_app.storage.user["pass"] = console.pass_token
-            ui.navigate.reload()
-            return
-        await asyncio.sleep(1)  # guessing shall be slow
-        box.error = words["key_wrong"]
-
-    with ui.element("section").classes("tb-card tb-door"):
-        text(words["key_heading"], tag="h1")
-        text(words["key_text"], "tb-soft", tag="p")
-        box = ui.input(label=words["key"], password=True).props("outlined").classes("tb-field")
-        box.on("keydown.enter", check)
-        text(words["key_send"], "tb-primary", tag="button").props('type="button"').on(
-            "click", check
-        )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import ui
 
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 
 
 def bar(name: str, share: float, kind: str) -> None:

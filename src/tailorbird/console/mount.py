@@ -6,9 +6,6 @@ shows. A service has one app; only tests make several.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import tempfile
 import warnings
 from pathlib import Path
@@ -29,6 +26,7 @@ from tailorbird.console.pages import page_response, show_page
 from tailorbird.console.runs import add_runs_pages
 from tailorbird.console.users import add_users_page
 from tailorbird.serving import Service
+from tailorbird.serving.sessions import secret_in
 from tailorbird.store import Workspace
 
 OF_NICEGUI = "/_nicegui"
@@ -67,7 +65,7 @@ def mount_console(app: FastAPI, service: Service, workspace: Workspace | None = 
     add_ask_page(console, is_first=workspace is None)
     _add_report_page(console)
     add_users_page(console)
-    console.offer("api", "/docs", place=60)
+    console.offer("api", "/docs", place=60, role="visitor")
     # At its start NiceGUI looks at every object in memory; touching this one of torch's warns.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op`", FutureWarning)
     ui.run_with(
@@ -84,21 +82,6 @@ def mount_console(app: FastAPI, service: Service, workspace: Workspace | None = 
         session_middleware_kwargs={"session_cookie": "tailorbird", "same_site": "strict"},
         show_welcome_message=False,
     )
-
-
-def secret_in(folder: Path) -> str:
-    """The folder's secret, made at the first call; only its owner can read it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "secret"
-    if not path.exists():
-        descriptor, draft = tempfile.mkstemp(dir=folder)  # of mode 0600
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-        # A link appears whole or not at all; where another process was first, its secret counts.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        os.unlink(draft)
-    return path.read_text(encoding="ascii")
 
 
 def report_of(service: Service) -> Path | None:
@@ -134,5 +117,5 @@ def _add_report_page(console: Console) -> None:
             show_page(request, words, "report")
 
     @nicegui_app.get("/report.html")
-    async def report_page() -> Response:
-        return page_response(console, report_of(service))
+    async def report_page(request: Request) -> Response:
+        return page_response(request, report_of(service))

@@ -19,7 +19,8 @@ from tailorbird.assistants.service_desk.figures import (
     read_figures,
     read_shares,
 )
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame
 from tailorbird.console.markup import duration, link, moment, rate, section, tile, track
 from tailorbird.store import Workspace
 from tailorbird.store.tables import utc_now

@@ -10,7 +10,8 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tailorbird.console.curves import loss_plot, metric_names, metric_plot
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame
 from tailorbird.console.markup import duration, link, link_out, moment, rate, section, table
 from tailorbird.console.pages import page_response
 from tailorbird.console.run_facts import (
@@ -58,9 +59,9 @@ def add_runs_pages(console: Console, workspace: Workspace) -> None:
             await page.build()
 
     @nicegui_app.get("/runs/{name}/{page}.html")
-    async def page_of(name: str, page: str) -> Response:
+    async def page_of(request: Request, name: str, page: str) -> Response:
         path = await asyncio.to_thread(page_of_run, workspace, name, page)
-        return page_response(console, path)
+        return page_response(request, path)
 
 
 class RunPage:

@@ -41,5 +41,5 @@ def add_users_page(console: Console) -> None:
             show_page(request, words, "users")
 
     @nicegui_app.get("/users.html")
-    async def users_page() -> Response:
-        return page_response(console, latest_page(runs))
+    async def users_page(request: Request) -> Response:
+        return page_response(request, latest_page(runs))
