@@ -53,6 +53,11 @@ MAX_SETTINGS_FIELDS = 12
 SHAPELESS_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 LOADERS = {"import_module", "find_spec"}
 PASSAGES = {
+    ("console", "assistants.service_desk"),  # an assistant is a room in a room
+    ("console", "evaluation.plots"),  # curves are drawn as those of reports are
+    ("console", "serving.access"),  # who looks at a page, and who changes what is live
+    ("console", "serving.sessions"),  # one secret signs all cookies
+    ("app", "serving.access"),  # which is decided where all is put together
     ("personalise", "evaluation.frame"),  # its page is framed as all pages are
     ("personalise", "evaluation.words"),  # and says the same words in the same way
     ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full

@@ -87,6 +87,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
+    app.state.access = doors
     app.state.desk = opened
     add_service(app, service, policies={"/console": CONSOLE_POLICY}, access=doors)
     for router in opened.routers() if opened else ():
@@ -98,9 +99,7 @@ def create_app(
         return RedirectResponse(home)
 
     if console:
-        folder = workspace.path / "console" if workspace else None
-        runs = workspace.runs_path if workspace else None
-        mount_console(app, service, folder=folder, runs=runs)
+        mount_console(app, service, workspace)
     return app
 
 

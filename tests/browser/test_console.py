@@ -19,32 +19,34 @@ def ask(page: Page, text: str) -> None:
 
 
 def test_a_person_types_and_sees_intent_confidence_and_answer(visit: Visit, tmp_path: Path) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     ask(page, "I want my money back")
     expect(page.get_by_test_id("intent")).to_have_text("refund")
     expect(page.get_by_test_id("answer")).to_have_text("The money is back within 5 days.")
     expect(page.get_by_text("78 %")).to_be_visible()
     expect(page.get_by_text("In scope")).to_be_visible()
     expect(page.get_by_test_id("bundle")).to_have_text("bundle slow")
+    expect(page.get_by_test_id("adapter")).to_have_text("adapter none, the assistant shared by all")
+    expect(page.get_by_test_id("why")).to_contain_text("shipping")  # what else it could have been
     page.screenshot(path=tmp_path / "console.png", full_page=True)
     assert (tmp_path / "console.png").stat().st_size > 10_000
 
 
 def test_an_example_is_asked_by_one_click(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     page.get_by_role("button", name="我的包裹怎么还没到？").click()
     expect(page.get_by_test_id("intent")).to_have_text("shipping")
     expect(page.get_by_test_id("answer")).to_have_text("您的包裹正在路上。")
 
 
 def test_what_is_out_of_scope_is_marked_so(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     ask(page, "tell me a joke")
     expect(page.get_by_text("Out of scope")).to_be_visible()
 
 
 def test_the_language_is_switched_and_remembered(visit: Visit) -> None:
-    page = visit("/", locale="en-US")
+    page = visit("/console/try", locale="en-US")
     ask(page, "I want my money back")
     expect(page.get_by_test_id("intent")).to_have_text("refund")
     page.get_by_role("button", name="中文").click()
@@ -56,7 +58,7 @@ def test_the_language_is_switched_and_remembered(visit: Visit) -> None:
 
 
 def test_the_colours_follow_the_system_until_chosen(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     page.emulate_media(color_scheme="dark")
     expect(page.locator("body.body--dark")).to_be_visible()
     page.emulate_media(color_scheme="light")
@@ -72,7 +74,7 @@ def test_the_colours_follow_the_system_until_chosen(visit: Visit) -> None:
 
 
 def test_earlier_tries_are_listed_and_can_be_asked_again(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     for text, intent in (("refund", "refund"), ("parcel", "shipping")):
         ask(page, text)
         expect(page.get_by_test_id("intent")).to_have_text(intent)
@@ -82,7 +84,7 @@ def test_earlier_tries_are_listed_and_can_be_asked_again(visit: Visit) -> None:
 
 
 def test_text_is_shown_as_text(visit: Visit) -> None:
-    page = visit("/")
+    page = visit("/console/try")
     for text in ("<img src=x onerror=alert(1)> refund", "hello"):
         ask(page, text)
     expect(page.get_by_text("<img src=x onerror=alert(1)> refund")).to_be_visible()
@@ -94,11 +96,11 @@ def test_the_report_is_read_inside_the_console(visit: Visit) -> None:
     expect(frame.get_by_role("heading", name="93 % 准确率")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/console/", "/console/report", "/docs"])
+@pytest.mark.parametrize("path", ["/console/", "/console/try", "/console/report", "/docs"])
 def test_nothing_is_wider_than_a_phone(visit: Visit, path: str) -> None:
     page = visit(path, width=400)
     expect(page.get_by_role("heading").first).to_be_visible()
-    if path == "/console/":
+    if path == "/console/try":
         ask(page, "where is my parcel, I want my money back, " * 8)
         expect(page.get_by_test_id("intent")).to_be_visible()
     width = page.evaluate("document.documentElement.scrollWidth")

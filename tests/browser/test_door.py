@@ -29,3 +29,13 @@ def test_the_key_opens_the_console_and_is_remembered(visit: Callable[..., Page])
     page.get_by_role("textbox").fill("I want my money back")
     page.get_by_role("textbox").press("Enter")
     expect(page.get_by_test_id("intent")).to_have_text("refund")
+
+
+def test_whoever_goes_out_finds_the_door_again(visit: Callable[..., Page]) -> None:
+    page = visit("/console/try", locale="zh-CN")
+    page.get_by_label("API 密钥").fill("k3y")
+    page.get_by_label("API 密钥").press("Enter")
+    expect(page.get_by_role("heading", name="对你的助手说句话")).to_be_visible()
+    page.get_by_role("button", name="退出").click()
+    expect(page.get_by_role("heading", name="打开控制台需要 API 密钥")).to_be_visible()
+    assert page.evaluate("document.cookie").count("tailorbird_csrf") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,13 +14,16 @@ from fastapi.testclient import TestClient
 
 from tailorbird.app import create_app
 from tailorbird.config import ServingSettings
-from tailorbird.console.mount import secret_in
-from tailorbird.console.words import WORDS
+from tailorbird.console.words import PAGES, WORDS
 from tailorbird.serving import Predictor
+from tailorbird.serving.access import ROLES
+from tailorbird.serving.keys import Keys
+from tailorbird.serving.sessions import secret_in
 from tailorbird.store import Workspace
 from tailorbird.testing import KeywordPredictor
 
 Visit = Callable[..., TestClient]
+ENGLISH = {"accept-language": "en"}
 
 
 class ReportedPredictor(KeywordPredictor):
@@ -42,6 +46,16 @@ def visit() -> Iterator[Visit]:
 def test_both_languages_have_the_same_words() -> None:
     assert WORDS["zh"].keys() == WORDS["en"].keys()
     assert all(word.strip() for words in WORDS.values() for word in words.values())
+
+
+def test_no_page_takes_the_words_of_another() -> None:
+    for language in ("zh", "en"):
+        assert len(WORDS[language]) == sum(len(page[language]) for page in PAGES)
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    for key, word in WORDS["en"].items():
+        assert set(re.findall(r"{\w+}", word)) == set(re.findall(r"{\w+}", WORDS["zh"][key])), key
 
 
 def test_the_root_leads_to_the_console(visit: Visit) -> None:
@@ -149,3 +163,56 @@ def test_strangers_see_no_users(tmp_path: Path) -> None:
         app = create_app(workspace, KeywordPredictor(), ServingSettings(api_key="k3y"))
         with TestClient(app) as client:
             assert client.get("/console/users.html").status_code == 404
+
+
+def test_each_page_stands_in_the_navigation_by_itself(visit: Visit, tmp_path: Path) -> None:
+    paths = {f"/console/{name}" for name in ("", "try", "runs", "bundles", "report", "users")}
+
+    def entries(page: str) -> set[str]:
+        return {path for path in paths if re.search(rf"href\W+{path}\W*[\"&]", page)}
+
+    without = visit(KeywordPredictor()).get("/console/").text
+    assert entries(without) == paths - {"/console/runs", "/console/bundles"}
+    with Workspace.open(tmp_path) as workspace:
+        app = create_app(workspace, KeywordPredictor(), ServingSettings())
+        with TestClient(app) as client:
+            assert entries(client.get("/console/").text) == paths
+    again = visit(KeywordPredictor()).get("/console/runs")  # of the app before, in one process
+    assert again.status_code == 404
+
+
+def sign_in(client: TestClient, key: str) -> None:
+    client.cookies.clear()
+    assert client.post("/v1/session", json={"key": key}).status_code == 200
+
+
+def test_keys_of_persons_open_the_console_as_far_as_their_role_goes(tmp_path: Path) -> None:
+    pages = {}
+    with Workspace.open(tmp_path) as workspace:
+        keys = {role: Keys(workspace).create(f"my {role}", role) for role in ROLES}
+        app = create_app(workspace, KeywordPredictor(), ServingSettings())
+        with TestClient(app, headers=ENGLISH) as client:
+            pages["nobody"] = client.get("/console/").text
+            for role, key in keys.items():
+                sign_in(client, key)
+                pages[role] = client.get("/console/").text
+                pages[f"{role} rolls back"] = client.get("/console/bundles/rollback").text
+    for who in ("nobody", "visitor", "visitor rolls back"):
+        assert "This console needs the API key" in pages[who]
+        assert "How your assistant is doing" not in pages[who]
+        assert "/console/bundles" not in pages[who]
+    assert "How your assistant is doing" in pages["agent"]
+    assert "my agent may look at the console" in pages["agent rolls back"]
+    assert "No bundle was live before" in pages["admin rolls back"]
+    assert "Sign out my admin" in pages["admin"]
+
+
+def test_a_revoked_key_closes_the_console(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        key = Keys(workspace).create("ada", "admin")
+        app = create_app(workspace, KeywordPredictor(), ServingSettings())
+        with TestClient(app, headers=ENGLISH) as client:
+            sign_in(client, key)
+            assert "Sign out ada" in client.get("/console/runs").text
+            app.state.access.keys.revoke("ada")
+            assert "This console needs the API key" in client.get("/console/runs").text

@@ -1,4 +1,4 @@
-"""The first page: type, and see what the assistant understood and would answer."""
+"""The page for trying things out: type, and see what the assistant understood and would answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from nicegui import app as nicegui_app
 from nicegui import ui
+from starlette.requests import Request
 
-from tailorbird.console.frame import LEAF, svg, text
-from tailorbird.console.words import EXAMPLES
+from tailorbird.console.drawing import svg, text
+from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
+from tailorbird.console.markup import bar, percent
+from tailorbird.console.words.ask import EXAMPLES
 from tailorbird.errors import TailorbirdError
 from tailorbird.records import Prediction
-from tailorbird.serving import Service
+from tailorbird.serving import Answer, Service
 from tailorbird.text import shorten
 
 N_TRIES = 8
@@ -28,6 +31,10 @@ class Try:
     prediction: Prediction
     bundle: str
     latency_ms: float
+    adapter: str = ""
+    """The hash of the adapter it was answered with; empty: the assistant shared by all."""
+    scope_score: float | None = None
+    """Probability that the text is in scope, where the bundle tells it."""
 
 
 class AskPage:
@@ -113,7 +120,7 @@ class AskPage:
             self._problem = str(error)
         else:
             latency_ms = 1000 * (time.perf_counter() - started_s)
-            self._tries.insert(0, Try(asked, answer.predictions[0], answer.bundle, latency_ms))
+            self._tries.insert(0, tried(asked, answer, latency_ms))
             del self._tries[N_TRIES:]
         finally:
             self._is_busy = False
@@ -145,7 +152,13 @@ class AskPage:
                     with ui.element("li"), _again(self._sender(one.text)):
                         text(shorten(one.text, 60), "tb-said", tag="span")
                         text(one.prediction.intent, "tb-tag", tag="span")
-                        text(_percent(one.prediction.confidence), "tb-number", tag="span")
+                        text(percent(one.prediction.confidence), "tb-number", tag="span")
+
+
+def tried(asked: str, answer: Answer, latency_ms: float) -> Try:
+    """What the service's *answer* to one text says here."""
+    adapter = answer.adapters[0] if answer.adapters else ""
+    return Try(asked, answer.predictions[0], answer.bundle, latency_ms, adapter)
 
 
 def show_try(one: Try, words: dict[str, str]) -> None:
@@ -158,7 +171,6 @@ def show_try(one: Try, words: dict[str, str]) -> None:
                 text(words["intent"], "tb-label")
                 text(prediction.intent, "tb-intent").props('data-testid="intent"')
             text(words["in_scope" if prediction.in_scope else "out_of_scope"], "tb-badge")
-        _bar(words["confidence"], prediction.confidence, "tb-bar-main")
         if not prediction.in_scope:
             text(words["out_of_scope_note"], "tb-note", tag="p")
         text(words["answer" if prediction.in_scope else "nearest_answer"], "tb-label")
@@ -166,36 +178,47 @@ def show_try(one: Try, words: dict[str, str]) -> None:
             text(prediction.answer, "tb-bubble", tag="blockquote").props('data-testid="answer"')
         else:
             text(words["no_answer"], "tb-soft", tag="p")
-        if prediction.alternatives:
-            text(words["alternatives"], "tb-label")
-            for intent, confidence in prediction.alternatives:
-                _bar(intent, confidence, "tb-bar-small")
-        with ui.element("footer").classes("tb-answer-foot"):
-            text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
-            latency = f"{one.latency_ms:.0f}" if one.latency_ms >= 1 else "< 1"
-            text(f"{words['took']} {latency} ms", tag="span")
+        _show_why(one, words)
 
 
-def _bar(name: str, share: float, kind: str) -> None:
-    with ui.element("div").classes(f"tb-bar {kind}"):
-        text(name, "tb-bar-name", tag="span")
-        with ui.element("span").classes("tb-track"):
-            ui.element("span").style(f"width: {100 * share:.1f}%")
-        text(_percent(share), "tb-number", tag="span")
+def _show_why(one: Try, words: dict[str, str]) -> None:
+    """Candidates, scope, and who answered."""
+    prediction = one.prediction
+    with ui.element("section").classes("tb-why").props('data-testid="why"'):
+        text(words["why"], tag="h2")
+        text(words["candidates"], "tb-label")
+        bar(prediction.intent, prediction.confidence, "tb-bar-main")
+        for intent, confidence in prediction.alternatives:
+            bar(intent, confidence, "tb-bar-small")
+        if one.scope_score is not None:
+            text(words["scope_score"], "tb-label")
+            bar(words["in_scope"], one.scope_score, "tb-bar-main")
+    with ui.element("footer").classes("tb-answer-foot"):
+        text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
+        adapter = one.adapter[:12] or words["no_adapter"]
+        text(f"{words['adapter']} {adapter}", tag="span").props('data-testid="adapter"')
+        latency = f"{one.latency_ms:.0f}" if one.latency_ms >= 1 else "< 1"
+        text(f"{words['took']} {latency} ms", tag="span")
 
 
 def _again(send: Callable[[], Awaitable[None]]) -> ui.element:
     return ui.element("button").classes("tb-again").props('type="button"').on("click", send)
 
 
-def _percent(share: float) -> str:
-    """A share for people; never a 100 % that is not quite one.
+def add_ask_page(console: Console, *, is_first: bool) -> None:
+    """Add ``/console/try``, also as the first page where *is_first*."""
+    console.offer("try", f"{PATH}/try", place=11)
 
-    >>> _percent(0.5), _percent(0.9999), _percent(0.0004)
-    ('50 %', '99.9 %', '< 0.1 %')
-    """
-    if share < 0.001:
-        return "< 0.1 %"
-    if share > 0.99 or share < 0.01:
-        return f"{min(100 * share, 99.9):.1f} %"
-    return f"{100 * share:.0f} %"
+    async def ask(request: Request) -> None:
+        with frame(console, request, here="try") as words:
+            if words is None:
+                return
+            if console.service.engine.predictor is None:
+                empty_state(words["empty_title"], words["empty_text"], words["empty_command"])
+                return
+            page = AskPage(console.service, words)
+            page.build()
+            await page.restore()
+
+    for path in ("/", "/try") if is_first else ("/try",):
+        ui.page(path)(ask)

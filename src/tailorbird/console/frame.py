@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import hashlib
-import hmac
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
+from tailorbird.console.door import show_door, show_sign_out
+from tailorbird.console.drawing import svg, text
 from tailorbird.console.words import WORDS, Language, preferred_language
 from tailorbird.serving import Service
+from tailorbird.serving.access import LOCAL, VISITOR, Person
+from tailorbird.store import Workspace
+from tailorbird.store.tables import Role
 
-STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+PATH = "/console"
+STYLE = "".join(
+    (Path(__file__).parent / f"{name}.css").read_text(encoding="utf-8")
+    for name in ("style", "header", "data")
+)
 LEAF = (Path(__file__).parent / "leaf.svg").read_text(encoding="utf-8")
 THEMES: dict[str, bool | None] = {"auto": None, "light": False, "dark": True}
 THEME_ICONS = {
@@ -27,27 +33,56 @@ THEME_ICONS = {
     "dark": '<path d="M20 14.5A8 8 0 0 1 9.5 4a8 8 0 1 0 10.5 10.5z"/>',
 }
 
+RESPONSE_TIMEOUT_S = 30.0
+"""A page waits so long for the database before it gives up."""
+N_BESIDE = 5
+"""So many entries of the navigation fit beside the name."""
+SHOW_CURRENT = """<script>addEventListener("load", () => {
+  const wait = setInterval(() => {
+    const here = document.querySelector(".tb-nav [aria-current]");
+    if (!here) return;
+    clearInterval(wait);
+    const row = here.closest(".tb-nav");
+    row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }, 50);
+  setTimeout(() => clearInterval(wait), 5000);
+});</script>"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One entry of the navigation."""
+
+    place: int
+    """Entries stand in this order; those of the same ten belong together: 10 the assistant, 20 the
+    people who help, 30 what it may answer from, 40 how it was made, 60 other doors."""
+    key: str
+    """Of its word, which is also what a page calls itself."""
+    target: str
+    role: Role = "agent"
+
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the pages need: the service they speak to and the secret that signs their cookies."""
+    """What the pages need: the service they speak to, the secret that signs their cookies, and
+    the workspace, where there is one."""
 
     service: Service
     secret: str
+    workspace: Workspace | None = None
+    entries: list[Entry] = field(default_factory=list)
+    """Of the navigation; each page adds its own by `offer`."""
 
-    @property
-    def pass_token(self) -> str:
-        """What a browser that gave the API key carries; another key makes it worthless."""
-        key = self.service.settings.api_key.encode()
-        return hmac.new(self.secret.encode(), key, hashlib.sha256).hexdigest()
+    def offer(self, key: str, target: str, *, place: int, role: Role = "agent") -> None:
+        """Show the page *key* in the navigation to those who may what *role* may; see `Entry`."""
+        self.entries.append(Entry(place, key, target, role))
+        self.entries.sort()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the present visitor may use the console."""
-        if not self.service.settings.api_key:
-            return True
-        token = str(nicegui_app.storage.user.get("pass", ""))
-        return hmac.compare_digest(token, self.pass_token)
+
+def person_of(request: Request) -> Person:
+    """Who looks at a page, as the outer wall has found out; nobody known where it has not."""
+    person: Person = getattr(request.state, "person", VISITOR)
+    return person
 
 
 def language_of_visitor(request: Request) -> Language:
@@ -64,8 +99,19 @@ def colours_of_visitor() -> bool | None:
 
 
 @contextlib.contextmanager
-def frame(console: Console, request: Request, *, here: str) -> Iterator[dict[str, str] | None]:
-    """The page around its content; yields its words, or None where the visitor has no key yet."""
+def frame(
+    console: Console,
+    request: Request,
+    *,
+    here: str,
+    role: Role = "agent",
+    is_wide: bool = False,
+) -> Iterator[dict[str, str] | None]:
+    """The page around its content; yields its words, or None to whoever may not what *role* may.
+
+    They find the door there instead, or that it is for others than them.
+    """
+    person = person_of(request)
     language = language_of_visitor(request)
     words = WORDS[language]
     ui.page_title(f"{words['name']} · {words[here]}")
@@ -73,32 +119,16 @@ def frame(console: Console, request: Request, *, here: str) -> Iterator[dict[str
     ui.add_head_html(
         f"<style>{STYLE}</style><script>document.documentElement.lang = '{html_language}'</script>"
     )
-    _header(words, language, here)
-    with ui.element("main").classes("tb-main"):
-        if console.is_open:
+    _header(console, person, words, language, here)
+    with ui.element("main").classes("tb-main tb-wide" if is_wide else "tb-main"):
+        if person.may(role):
             yield words
+            return
+        if person.may("agent"):
+            empty_state(words["not_yours"], words["not_yours_text"].format(name=person.name))
         else:
-            _ask_for_key(console, words)
-            yield None
-
-
-def svg(paths: str, *, label: str = "") -> ui.html:
-    """An icon of 24 units, drawn in the colour of the text around it."""
-    named = f'role="img" aria-label="{label}"' if label else 'aria-hidden="true"'
-    return ui.html(
-        f'<svg viewBox="0 0 24 24" {named}>{paths}</svg>', sanitize=False, tag="span"
-    ).classes("tb-icon")
-
-
-def text(content: str, *classes: str, tag: str = "div") -> ui.element:
-    """An element that holds *content* as plain text."""
-    with ui.element(tag).classes(" ".join(classes)) as element:
-        ui.html(content, sanitize=_escape, tag="span")
-    return element
-
-
-def _escape(content: str) -> str:
-    return content.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            show_door(words)
+        yield None
 
 
 def empty_state(title: str, sentence: str, command: str = "") -> None:
@@ -111,28 +141,39 @@ def empty_state(title: str, sentence: str, command: str = "") -> None:
             text(command, "tb-command", tag="code")
 
 
-def _header(words: dict[str, str], language: Language, here: str) -> None:
+def _header(
+    console: Console, person: Person, words: dict[str, str], language: Language, here: str
+) -> None:
     with (
         ui.element("header").classes("tb-header"),
         ui.element("div").classes("tb-header-inside"),
     ):
-        with ui.element("a").classes("tb-brand").props('href="/console/"'):
+        with ui.element("a").classes("tb-brand").props(f'href="{PATH}/"'):
             ui.html(LEAF, sanitize=False, tag="span").classes("tb-logo")
             text(words["name"], "tb-name", tag="span")
             text(words["other_name"], "tb-other-name", tag="span")
-        with ui.element("nav").classes("tb-nav"):
-            for key, target in (
-                ("try", "/console/"),
-                ("report", "/console/report"),
-                ("users", "/console/users"),
-                ("api", "/docs"),
-            ):
-                link = text(words[key], "tb-link", tag="a").props(f'href="{target}"')
-                if key == here:
-                    link.props('aria-current="page"')
+        _navigation([one for one in console.entries if person.may(one.role)], words, here)
         with ui.element("div").classes("tb-switches"):
             _language_switch(words, language)
             _theme_switch(words)
+            if person not in (LOCAL, VISITOR):
+                show_sign_out(person.name, words)
+
+
+def _navigation(entries: list[Entry], words: dict[str, str], here: str) -> None:
+    """All entries in one row, or in a row of their own where they are many; see header.css."""
+    many = " tb-nav-many" if len(entries) > N_BESIDE else ""
+    before = entries[0].place if entries else 0
+    with ui.element("nav").classes(f"tb-nav{many}").props(f'aria-label="{words["pages"]}"'):
+        for entry in entries:
+            link = text(words[entry.key], "tb-link", tag="a").props(f'href="{entry.target}"')
+            if entry.place // 10 != before // 10:
+                link.classes("tb-starts")
+            if entry.key == here:
+                link.props('aria-current="page"')
+            before = entry.place
+    if many:  # on a telephone the row is longer than the screen
+        ui.add_body_html(SHOW_CURRENT)
 
 
 def _language_switch(words: dict[str, str], language: Language) -> None:
@@ -171,23 +212,3 @@ def _theme_switch(words: dict[str, str]) -> None:
 
     with ui.element("button").classes("tb-theme").props('type="button"').on("click", turn):
         icon()
-
-
-def _ask_for_key(console: Console, words: dict[str, str]) -> None:
-    async def check() -> None:
-        given = (field.value or "").strip().encode()
-        if hmac.compare_digest(given, console.service.settings.api_key.encode()):
-            nicegui_app.storage.user["pass"] = console.pass_token
-            ui.navigate.reload()
-            return
-        await asyncio.sleep(1)  # guessing shall be slow
-        field.error = words["key_wrong"]
-
-    with ui.element("section").classes("tb-card tb-door"):
-        text(words["key_heading"], tag="h1")
-        text(words["key_text"], "tb-soft", tag="p")
-        field = ui.input(label=words["key"], password=True).props("outlined").classes("tb-field")
-        field.on("keydown.enter", check)
-        text(words["key_send"], "tb-primary", tag="button").props('type="button"').on(
-            "click", check
-        )

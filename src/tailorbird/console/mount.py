@@ -6,9 +6,6 @@ shows. A service has one app; only tests make several.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import tempfile
 import warnings
 from pathlib import Path
@@ -21,13 +18,18 @@ from nicegui import ui
 from nicegui.storage import Storage
 from starlette.requests import Request
 
-from tailorbird.console.ask import AskPage
-from tailorbird.console.frame import LEAF, Console, empty_state, frame
+from tailorbird.console.ask import add_ask_page
+from tailorbird.console.bundles import add_bundles_pages
+from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
+from tailorbird.console.overview import add_overview_page
 from tailorbird.console.pages import page_response, show_page
+from tailorbird.console.runs import add_runs_pages
 from tailorbird.console.users import add_users_page
 from tailorbird.serving import Service
+from tailorbird.serving.sessions import secret_in
+from tailorbird.store import Workspace
 
-PATH = "/console"
+OF_NICEGUI = "/_nicegui"
 CONSOLE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
@@ -45,23 +47,25 @@ class HasFolder(Protocol):
     path: Path
 
 
-def mount_console(
-    app: FastAPI, service: Service, *, folder: Path | None, runs: Path | None = None
-) -> None:
-    """Mount the console at ``/console``; *folder* keeps its secret and each visitor's choices.
+def mount_console(app: FastAPI, service: Service, workspace: Workspace | None = None) -> None:
+    """Mount the console at ``/console``.
 
-    *runs* holds the runs, of which the latest that was personalised is shown.
+    The *workspace* keeps its secret and each visitor's choices, and what most pages are about;
+    without one there are fewer pages, and choices last as long as the process.
     """
+    folder = workspace.path / "console" if workspace else None
     folder = folder or Path(tempfile.mkdtemp(prefix="tailorbird-console-"))
-    console = Console(service, secret_in(folder))
+    console = Console(service, secret_in(folder), workspace)
     Storage.path = folder
-    # Left by an earlier app of this process, which NiceGUI does not expect.
-    nicegui_app.user_middleware.clear()
-    nicegui_app.middleware_stack = None
-    for path in ("/", "/report", "/report.html", "/users", "/users.html"):
-        nicegui_app.remove_route(path)
-    _add_pages(console)
-    add_users_page(console, runs)
+    _forget_pages()
+    if workspace is not None:
+        add_overview_page(console, workspace)
+        add_runs_pages(console, workspace)
+        add_bundles_pages(console, workspace)
+    add_ask_page(console, is_first=workspace is None)
+    _add_report_page(console)
+    add_users_page(console)
+    console.offer("api", "/docs", place=60, role="visitor")
     # At its start NiceGUI looks at every object in memory; touching this one of torch's warns.
     warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op`", FutureWarning)
     ui.run_with(
@@ -80,21 +84,6 @@ def mount_console(
     )
 
 
-def secret_in(folder: Path) -> str:
-    """The folder's secret, made at the first call; only its owner can read it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "secret"
-    if not path.exists():
-        descriptor, draft = tempfile.mkstemp(dir=folder)  # of mode 0600
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-        # A link appears whole or not at all; where another process was first, its secret counts.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-        os.unlink(draft)
-    return path.read_text(encoding="ascii")
-
-
 def report_of(service: Service) -> Path | None:
     """The report page of the live bundle, where it has one."""
     predictor = service.engine.predictor
@@ -102,20 +91,20 @@ def report_of(service: Service) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def _add_pages(console: Console) -> None:
-    service = console.service
+def _forget_pages() -> None:
+    """Take away what an earlier app of this process left, which NiceGUI does not expect."""
+    nicegui_app.user_middleware.clear()
+    nicegui_app.middleware_stack = None
+    nicegui_app.routes[:] = [
+        route
+        for route in nicegui_app.routes
+        if getattr(route, "path", OF_NICEGUI).startswith(OF_NICEGUI)
+    ]
 
-    @ui.page("/")
-    async def ask(request: Request) -> None:
-        with frame(console, request, here="try") as words:
-            if words is None:
-                return
-            if service.engine.predictor is None:
-                empty_state(words["empty_title"], words["empty_text"], words["empty_command"])
-                return
-            page = AskPage(service, words)
-            page.build()
-            await page.restore()
+
+def _add_report_page(console: Console) -> None:
+    service = console.service
+    console.offer("report", f"{PATH}/report", place=42)
 
     @ui.page("/report")
     async def report(request: Request) -> None:
@@ -128,5 +117,5 @@ def _add_pages(console: Console) -> None:
             show_page(request, words, "report")
 
     @nicegui_app.get("/report.html")
-    async def report_page() -> Response:
-        return page_response(console, report_of(service))
+    async def report_page(request: Request) -> Response:
+        return page_response(request, report_of(service))

@@ -9,9 +9,9 @@ from nicegui import ui
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from tailorbird.console.frame import Console, colours_of_visitor, language_of_visitor, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import PATH, colours_of_visitor, language_of_visitor, person_of
 
-PATH = "/console"
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
     "font-src data:; frame-ancestors 'self'; sandbox allow-scripts allow-popups"
@@ -31,9 +31,9 @@ def show_page(request: Request, words: dict[str, str], name: str) -> None:
     ui.element("iframe").classes("tb-report").props(f'src="{address}" title="{heading}"')
 
 
-def page_response(console: Console, path: Path | None) -> Response:
+def page_response(request: Request, path: Path | None) -> Response:
     """The file at *path* for who may use the console, kept from net and console."""
-    if not console.is_open or path is None:
+    if path is None or not person_of(request).may("agent"):
         raise HTTPException(404)
     return HTMLResponse(
         _in_colours(path.read_text(encoding="utf-8"), colours_of_visitor()),

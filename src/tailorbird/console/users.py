@@ -9,7 +9,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
-from tailorbird.console.frame import Console, empty_state, frame
+from tailorbird.console.frame import PATH, Console, empty_state, frame
 from tailorbird.console.pages import page_response, show_page
 
 FILE_NAME = "personalise.html"
@@ -23,8 +23,10 @@ def latest_page(runs: Path | None) -> Path | None:
     return found[-1] if found else None
 
 
-def add_users_page(console: Console, runs: Path | None) -> None:
+def add_users_page(console: Console) -> None:
     """Add ``/console/users`` and the page that it frames."""
+    runs = console.workspace.runs_path if console.workspace else None
+    console.offer("users", f"{PATH}/users", place=43)
 
     @ui.page("/users")
     async def users(request: Request) -> None:
@@ -39,5 +41,5 @@ def add_users_page(console: Console, runs: Path | None) -> None:
             show_page(request, words, "users")
 
     @nicegui_app.get("/users.html")
-    async def users_page() -> Response:
-        return page_response(console, latest_page(runs))
+    async def users_page(request: Request) -> Response:
+        return page_response(request, latest_page(runs))
