@@ -82,6 +82,27 @@ class TextModel(nn.Module):
         """(N units, D) pooled states, the same way."""
         return self._infer(texts, self.pool)
 
+    def outputs(self, texts: Sequence[str] | TokenizedTexts) -> tuple[Tensor, Tensor]:
+        """(N units, C) `logits` and (N units, D) `features`, of one and the same pass."""
+
+        def both(batch: PackedBatch) -> Tensor:
+            pooled = self.pool(batch)
+            return torch.cat([pooled.float(), self.head(pooled).float()], 1)  # (U, D + C)
+
+        found = self._infer(texts, both)
+        width = self.backbone.width
+        return found[:, width:], found[:, :width]
+
+    @torch.inference_mode()
+    def classify(self, states: Tensor) -> Tensor:
+        """(U, D) pooled states → (U, C) fp32 logits on the CPU, as `logits` gives them."""
+        was_training = self.training
+        self.eval()
+        try:
+            return self.head(states.to(self.device)).float().cpu()  # type: ignore[no-any-return]
+        finally:
+            self.train(was_training)
+
     def with_trunk(self, tokens: TokenizedTexts, cache: TrunkCache | None = None) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.
 

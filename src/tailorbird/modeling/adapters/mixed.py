@@ -6,7 +6,7 @@ Shape letters: N texts, B texts of a batch, D width, C classes, R rank.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -50,6 +50,20 @@ class Outputs:
     labels: tuple[str, ...]
     at: list[int]  # which of the N texts
     rows: Tensor  # (len(at), C) fp32 logits; their softmax at the adapter's temperature is meant
+    states: Tensor  # (len(at), D) fp32, the trunk's, whatever adapter answers; NaN: not computed
+
+
+@dataclass(slots=True)
+class _Part:
+    """What texts with the same labels got so far, run by run."""
+
+    at: list[int] = field(default_factory=list)
+    rows: list[Tensor] = field(default_factory=list)
+    states: list[Tensor] = field(default_factory=list)
+
+    def outputs(self, labels: tuple[str, ...]) -> Outputs:
+        """All of it, on the CPU."""
+        return Outputs(labels, self.at, torch.cat(self.rows).cpu(), torch.cat(self.states).cpu())
 
 
 @torch.no_grad()
@@ -145,7 +159,7 @@ def mixed_outputs(
     numbers = {id(one): number for number, one in enumerate(used)}
     owners = [numbers.get(id(one), -1) for one in adapters]  # (N,)
     group, lengths = LoraGroup(model.backbone), tokens.lengths
-    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
+    parts: dict[tuple[str, ...], _Part] = {}
     was_training = model.training
     model.eval()
     try:
@@ -163,7 +177,7 @@ def mixed_outputs(
             _add_heads(model, (pooled, near), [adapters[i] for i in chosen], chosen, parts)
     finally:
         model.train(was_training)
-    return [Outputs(labels, at, torch.cat(rows).cpu()) for labels, (at, rows) in parts.items()]
+    return [part.outputs(labels) for labels, part in parts.items()]
 
 
 def _near_states(
@@ -186,6 +200,12 @@ def _near_states(
     return near
 
 
+def _trunk_states(adapter: ReadyAdapter | None, near: Tensor) -> Tensor:
+    """(B, D) what `_near_states` gave, fp32; NaN where that is what the adapter made of it."""
+    is_known = adapter is None or not adapter.factors or adapter.rows is not None
+    return near.float() if is_known else torch.full_like(near, torch.nan, dtype=torch.float32)
+
+
 def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
     """(B, C) logits and (B, D) states → (B, C) logits of the answer blended with own rows."""
     if adapter.rows is None:
@@ -199,7 +219,7 @@ def _add_heads(
     states: tuple[Tensor, Tensor],
     adapters: Sequence[ReadyAdapter | None],
     at: Sequence[int],
-    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]],
+    parts: dict[tuple[str, ...], _Part],
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
     pooled, near = states
@@ -221,7 +241,8 @@ def _add_heads(
             rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
         if adapter is not None:
             rows = _with_rows(adapter, rows, near[start:end])
-        found, outputs = parts.setdefault(shared if adapter is None else adapter.labels, ([], []))
-        found += at[start:end]
-        outputs.append(rows.float())
+        part = parts.setdefault(shared if adapter is None else adapter.labels, _Part())
+        part.at += at[start:end]
+        part.rows.append(rows.float())
+        part.states.append(_trunk_states(adapter, near[start:end]))
         start = end
