@@ -190,7 +190,7 @@ def look(model: Any, texts: Any) -> Seen:
 
 
 def sampled(targets: NDArray[np.int64], n_most: int, *, seed: int = 0) -> NDArray[np.int64]:
-    """At most *n_most* of N rows, in order: every class keeps its share, and at least one row.
+    """At most *n_most* of N rows, in order; every class keeps its share of them.
 
     >>> sampled(np.array([0] * 90 + [1] * 10), 10).searchsorted(90).item()
     9
