@@ -411,9 +411,11 @@ def test_a_build_keeps_a_scope_score_that_answers_as_it_was_measured(
     assert bundle.scope is not None
     report = bundle.report["scope"]
     assert report["threshold"] == bundle.scope.threshold
-    assert report["taught_by"] == "hidden"
+    assert report["taught_by"] == "in_scope"
     assert set(report["test"]) == {"false_alarm_rate"}
-    assert any(line.startswith("out of scope: catches ") for line in heard.said)
+    assert any(
+        line.startswith("out of scope: by energy, meaning, wording, at ") for line in heard.said
+    )
     examples = runs.load_examples(workspace.run())
     assert report["n_rows"] == len(examples["train"])
     answers = api.current_bundle(workspace).predict([row.text for row in examples["validation"]])
@@ -439,7 +441,7 @@ def test_rows_labelled_as_out_of_scope_are_no_class_and_measure_the_score(
     report = bundle.report["scope"]
     assert (report["taught_by"], set(report["weights"])) == (
         "rows",
-        {"energy", "nearness", "foreign"},
+        {"energy", "meaning", "wording", "foreign"},
     )
     assert report["test"]["caught"] >= 0.8
 

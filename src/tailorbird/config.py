@@ -222,7 +222,7 @@ class EvaluationSettings:
         "validation rows, or the confidence alone.",
     )
     scope_rows: int = setting(
-        10_000, "Training rows that the score keeps to compare texts with; more are sampled."
+        10_000, "Training rows that the score learns the classes' means from; of more, a sample."
     )
     baselines: bool = setting(True, "Measure majority and TF-IDF + logistic regression too.")
     seed: int = setting(0, "Seed of the resamples.")

@@ -17,7 +17,7 @@ from tailorbird.config import MethodSettings, ModelSettings
 from tailorbird.errors import CorruptBundleError
 from tailorbird.modeling import TextModel, adapters, build_model, load_model, save_model
 from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
-from tailorbird.scope import FACTS, WEIGHTS, Neighbours, ScopeScorer, unit
+from tailorbird.scope import FACTS, WEIGHTS, Distance, Known, ScopeScorer, unit
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.weights import resolve_backbone
 
@@ -29,13 +29,18 @@ KNOWN = ["hello there", "give my money back", "where is my parcel"]
 STRANGE = ["play the piano", "您会弹钢琴吗"]
 
 
-def by_nearness(rows: Any, threshold: float) -> ScopeScorer:
-    """In scope is what lies on a kept row."""
-    stored = unit(rows).astype(np.float16).astype(np.float32)
-    ones = np.ones(2, np.float32)
-    steep = np.array([0.0, 40.0], np.float32)
-    foreign = stored[:0]
-    return ScopeScorer(Neighbours(stored, foreign, 1), 0 * ones, ones, steep, -39.0, threshold)
+def by_distance(states: Any, threshold: float) -> ScopeScorer:
+    """In scope is what lies on one of *states* (N, K, D), each a class of its own."""
+    places = np.asarray(states, np.float32)
+    layers = tuple(
+        Distance(np.eye(places.shape[2], dtype=np.float32), unit(places[:, k]))
+        for k in range(places.shape[1])
+    )
+    n_signals = 1 + len(layers)
+    steep = np.array([0.0] + [20.0] * len(layers), np.float32)
+    ones = np.ones(n_signals, np.float32)
+    known = Known(layers, np.zeros((0, places.shape[2]), np.float32))
+    return ScopeScorer(known, 0 * ones, ones, steep, 3.0, threshold)
 
 
 class KeywordModel(KeywordClassifier):
@@ -43,13 +48,13 @@ class KeywordModel(KeywordClassifier):
 
     def outputs(self, texts: Sequence[str]) -> tuple[Any, Any]:
         states = [[text.count(letter) for letter in "aeionrsty"] for text in texts]
-        return self.logits(texts), np.array(states, np.float32)
+        return self.logits(texts), np.array(states, np.float32)[:, None]
 
 
 def test_the_score_decides_and_not_the_confidence(
     tmp_path: Path, contents: Callable[..., BundleContents]
 ) -> None:
-    scorer = by_nearness(KeywordModel().outputs(KNOWN)[1], 0.5)
+    scorer = by_distance(KeywordModel().outputs(KNOWN)[1], 0.5)
     made = write_bundle(tmp_path, contents(scope=scorer.to_files()))
     served = load_bundle(made.path, load_model=lambda _: KeywordModel())
     (known, sure_of_a_stranger, unsure) = served.predict(
@@ -76,7 +81,7 @@ def test_a_bundle_without_a_score_goes_by_its_confidence(bundle: Bundle) -> None
 def test_a_damaged_score_is_named(
     name: str, content: bytes | None, tmp_path: Path, contents: Callable[..., BundleContents]
 ) -> None:
-    scorer = by_nearness(np.eye(3), 0.5)
+    scorer = by_distance(np.eye(3)[:, None], 0.5)
     made = write_bundle(tmp_path, contents(scope=scorer.to_files()))
     if content is None:
         (made.path / name).unlink()
@@ -96,7 +101,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     base = resolve_backbone(str(tiny), cache=folder)
     model = build_model(base, LABELS, settings=ModelSettings())
     save_model(model, folder / "model", backbone=tiny)
-    scorer = by_nearness(model.features(KNOWN), 0.72)
+    scorer = by_distance(model.outputs(KNOWN)[1], 0.5)
     contents = BundleContents(
         folder / "model", LABELS, {}, {}, {}, 1.5, 0.5, scope=scorer.to_files()
     )
@@ -108,8 +113,9 @@ def test_what_is_loaded_answers_as_what_was_built(real: Bundle) -> None:
     model: TextModel = load_model(real.path / "model")
     logits, states = model.outputs(texts)
     assert torch.equal(logits, model.logits(texts))
-    assert torch.equal(states, model.features(texts))
-    built = by_nearness(model.features(KNOWN), 0.72).probabilities(logits, states)
+    assert torch.equal(states[:, 0], model.features(texts))
+    assert states.shape == (5, 2, 32)
+    built = by_distance(model.outputs(KNOWN)[1], 0.5).probabilities(logits, states)
     found = load_bundle(real.path).predict(texts)
     assert [one.scope_score for one in found] == built.tolist()
     assert [one.in_scope for one in found] == [True] * 3 + [False] * 2

@@ -90,7 +90,7 @@ class PersonalBundle:
         if self.bundle.scope is None or part.labels != self.bundle.labels:
             return None
         has_own = ["threshold" in own for own in facts]
-        scores = self.bundle.scope.probabilities(model.classify(part.states), part.states)
+        scores = self.bundle.scope.probabilities(model.classify(part.states[:, 0]), part.states)
         return np.where(has_own, np.nan, scores)
 
     def close(self) -> None:

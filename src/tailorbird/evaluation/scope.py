@@ -1,12 +1,17 @@
 """Fitting the scope score on validation rows, and saying what it would do.
 
-Texts out of scope are what nobody has logged. So a validation row is shown twice: as it is, and as
-if its intent were not known, its class hidden from the logits and the rows of its class from the
-neighbours. A logistic regression tells the two apart; what it turns away is a text whose intent is
-missing. Where the logs have rows that are labelled as out of scope, those of validation are the
-second kind, and those of train are neighbours of their own.
+What is out of scope nobody has logged, as a rule. Then all that is known is how the signals of
+texts in scope are spread: z, standardised on validation, with correlation R. A text that is as
+much below the mean in every signal tells itself apart best along ``w = R⁻¹ 1`` (Fisher's linear
+discriminant; Bishop 2006, section 4.1.4), and p is what it is if such texts lie as far below the
+threshold as those in scope lie above it. Teaching the weights by rows of intents that are hidden
+from the score was tried: tuning has parted them so well that the logits win, and strange texts,
+which it has never parted, come through.
 
-Shape letters: N rows, C classes, D width, S signals.
+Where enough rows of the logs are labelled as out of scope, a logistic regression learns the weights
+from those of validation, and those of train are what a text is compared with.
+
+Shape letters: N rows, C classes, K layers, D width, S signals.
 """
 
 from __future__ import annotations
@@ -21,10 +26,12 @@ from numpy.typing import NDArray
 from tailorbird.config import EvaluationSettings
 from tailorbird.evaluation.calibration import choose_threshold, confidences
 from tailorbird.records import Example
-from tailorbird.scope import SIGNALS, Floats, Neighbours, ScopeScorer, energy, nearness, unit
+from tailorbird.scope import LAYERS, Floats, Known, ScopeScorer, fit_distance, unit
 
 MIN_OUTSIDE = 10
-"""Rows out of scope in validation from which they teach the score, and hidden intents do not."""
+"""Rows out of scope in validation from which on they teach the score."""
+SHRINKAGE = 0.1
+"""Share of the correlations that is given up: validation may have a dozen rows."""
 N_POINTS = 41
 """Of the curve."""
 
@@ -33,7 +40,7 @@ class Seen(NamedTuple):
     """What the network makes of rows, in one pass."""
 
     logits: Floats  # (N, C)
-    states: Floats  # (N, D)
+    states: Floats  # (N, K, D)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,8 @@ class ScopePoint:
     threshold: float
     false_alarms: float
     """Share of the validation rows, all in scope, that it turns away."""
-    caught: float
-    """Share turned away of what taught the score; of the curve of confidence, of the same."""
+    caught: float | None
+    """Share turned away of the rows labelled as out of scope, where these taught the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,14 @@ class ScopeReport:
     threshold: float
     false_alarm_rate: float
     """Share of the validation rows that is turned away."""
-    caught: float
-    caught_by_confidence: float
-    """Share that the confidence alone would turn away, at the same false alarms."""
+    caught: float | None
+    """Share that is turned away of the validation rows labelled as out of scope, if they taught."""
+    caught_by_confidence: float | None
+    """Share of the same that the confidence alone would turn away, at as many false alarms."""
     taught_by: str
-    """``hidden``: validation rows, as if their intents were not known; or ``rows``, labelled."""
+    """``in_scope``: rows in scope alone; or ``rows`` labelled as out of scope, too."""
     n_rows: int
-    """Training rows that texts are compared with."""
+    """Training rows that the class means are of."""
     n_outside: Mapping[str, int]
     """Rows labelled as out of scope, by split."""
     weights: Mapping[str, float]
@@ -74,11 +82,12 @@ class ScopeReport:
         return asdict(self)
 
     def __str__(self) -> str:
-        how = {"hidden": "texts whose intent it does not know", "rows": "rows labelled so"}
+        false = f"{self.false_alarm_rate:.1%} false alarms on validation"
+        if self.caught is None:
+            return f"out of scope: by {', '.join(self.weights)}, at {false}"
         return (
-            f"out of scope: catches {self.caught:.0%} of {how[self.taught_by]} (the confidence "
-            f"alone {self.caught_by_confidence:.0%}), at {self.false_alarm_rate:.1%} false alarms "
-            "on validation"
+            f"out of scope: {self.caught:.0%} of the rows labelled so are caught (the confidence "
+            f"alone: {self.caught_by_confidence:.0%}), at {false}"
         )
 
 
@@ -86,7 +95,7 @@ class ScopeReport:
 class ScopeRows:
     """All that a fit looks at."""
 
-    states: Floats  # (R, D) of the training rows that are kept
+    states: Floats  # (R, K, D) of training rows
     classes: NDArray[np.int64]  # (R,)
     validation: Seen
     targets: NDArray[np.int64]  # (N,)
@@ -102,32 +111,29 @@ def fit_scope(
     The test rows are measured by `LearnedScope.confirmed`, afterwards.
     """
     settings = settings or EvaluationSettings()
+    rate = settings.false_alarm_rate
     n_outside = {name: len(seen.states) for name, seen in rows.outside.items()}
     is_taught = n_outside.get("validation", 0) >= MIN_OUTSIDE
-    is_known = is_taught and "train" in rows.outside
-    foreign = rows.outside["train"].states if is_known else rows.states[:0]
-    neighbours = Neighbours(_stored(rows.states), _stored(foreign))
-    inside = neighbours.signals(*rows.validation)  # (N, S)
+    known = _known(rows, with_foreign=is_taught)
+    inside = known.signals(*rows.validation)  # (N, S)
+    out = known.signals(*rows.outside["validation"]) if is_taught else None
+    scorer = _one_sided(known, inside, rate) if out is None else _two_sided(known, inside, out)
+    sure = scorer.of_signals(inside)
+    scorer = replace(scorer, threshold=choose_threshold(sure, rate))
+    doubtful = None if out is None else scorer.of_signals(out)
+    by_confidence = None
     if is_taught:
-        logits, states = rows.outside["validation"]
-        out = neighbours.signals(logits, states)
-    else:
-        logits = hide_class(rows.validation.logits, rows.targets)
-        out = _hidden_signals(neighbours, rows, rows.classes, logits)
-    scorer = _fitted(neighbours, inside, out)
-    sure, doubtful = scorer.of_signals(inside), scorer.of_signals(out)
-    scorer = replace(scorer, threshold=choose_threshold(sure, settings.false_alarm_rate))
-    confident = confidences(rows.validation.logits)[0]
-    line = choose_threshold(confident, settings.false_alarm_rate)
+        line = choose_threshold(confidences(rows.validation.logits)[0], rate)
+        by_confidence = float(np.mean(confidences(rows.outside["validation"].logits)[0] < line))
     report = ScopeReport(
         threshold=scorer.threshold,
         false_alarm_rate=float(np.mean(sure < scorer.threshold)),
-        caught=float(np.mean(doubtful < scorer.threshold)),
-        caught_by_confidence=float(np.mean(confidences(logits)[0] < line)),
-        taught_by="rows" if is_taught else "hidden",
+        caught=None if doubtful is None else float(np.mean(doubtful < scorer.threshold)),
+        caught_by_confidence=by_confidence,
+        taught_by="rows" if is_taught else "in_scope",
         n_rows=len(rows.states),
         n_outside=n_outside,
-        weights=dict(zip(SIGNALS, map(float, scorer.weight), strict=False)),
+        weights=dict(zip(known.names, map(float, scorer.weight), strict=True)),
         curve=_curve(sure, doubtful),
         test={},
     )
@@ -161,11 +167,11 @@ def learn_scope(
     """The score of a tuned *model*; None where the settings want the confidence alone.
 
     Args:
-        model: a TextModel; the training rows that are kept go through it once more.
+        model: a TextModel; training rows go through it once more.
         train: the rows it was tuned on.
         validation: what it makes of the validation rows, and their classes (N,).
         outside: rows labelled as out of scope, by split.
-        settings: how many false alarms are allowed, and how many rows are kept.
+        settings: how many false alarms are allowed, and how many training rows are looked at.
     """
     if settings.scope == "confidence":
         return None
@@ -203,31 +209,43 @@ def sampled(targets: NDArray[np.int64], n_most: int, *, seed: int = 0) -> NDArra
     return np.sort(by_class[places])
 
 
-def hide_class(logits: Floats, targets: NDArray[np.int64]) -> Floats:
-    """(N, C) logits as if each row's own class were none of the model's.
-
-    >>> hide_class(np.array([[3.0, 1.0]], np.float32), np.array([0])).tolist()
-    [[-inf, 1.0]]
-    """
-    hidden = np.array(logits, dtype=np.float32)
-    hidden[np.arange(len(hidden)), targets] = -np.inf
-    return hidden
-
-
-def _hidden_signals(
-    neighbours: Neighbours, rows: ScopeRows, classes: NDArray[np.int64], logits: Floats
-) -> Floats:
-    """(N, S) of the validation rows without the rows of their own class; foreign ones have none."""
-    near = nearness(
-        rows.validation.states,
-        neighbours.rows,
-        n_nearest=neighbours.n_nearest,
-        hidden=(rows.targets, classes),
+def _known(rows: ScopeRows, *, with_foreign: bool) -> Known:
+    layers = tuple(
+        fit_distance(rows.states[:, place], rows.classes)
+        for place in range(min(rows.states.shape[1], len(LAYERS)))
     )
-    return np.stack([energy(logits), near], 1)
+    foreign = rows.states[:0, 0]
+    if with_foreign and "train" in rows.outside:
+        foreign = rows.outside["train"].states[:, 0]
+    # As coarse as a bundle keeps them: what is fitted is what is served.
+    return Known(layers, unit(foreign).astype(np.float16).astype(np.float32))
 
 
-def _fitted(neighbours: Neighbours, inside: Floats, out: Floats) -> ScopeScorer:
+def _one_sided(known: Known, inside: Floats, rate: float) -> ScopeScorer:
+    """Fisher's discriminant towards texts that are lower in every signal.
+
+    With s = w·z of variance v, mean 0 and threshold t, those in scope are N(0, v) and the others
+    N(2 t, v): the log odds are 2 (s - t) (-t) / v.
+    """
+    centre, spread = inside.mean(axis=0), np.maximum(inside.std(axis=0), 1e-6)
+    z = ((inside - centre) / spread).astype(np.float64)
+    correlation = z.T @ z / len(z)
+    shrunk = (1 - SHRINKAGE) * correlation + SHRINKAGE * np.eye(z.shape[1])
+    weight = np.maximum(np.linalg.solve(shrunk, np.ones(z.shape[1])), 0.0)
+    s = z @ weight
+    line = min(choose_threshold(s, rate), -1e-3)
+    steepness = -2 * line / max(float(s.var()), 1e-9)
+    return ScopeScorer(
+        known,
+        centre,
+        spread,
+        np.asarray(steepness * weight, dtype=np.float32),
+        -steepness * line,
+        0.5,
+    )
+
+
+def _two_sided(known: Known, inside: Floats, out: Floats) -> ScopeScorer:
     """Logistic regression, both kinds weighing the same; its threshold is still to be chosen."""
     from sklearn.linear_model import LogisticRegression
 
@@ -236,20 +254,21 @@ def _fitted(neighbours: Neighbours, inside: Floats, out: Floats) -> ScopeScorer:
     truth = np.repeat([1, 0], [len(inside), len(out)])
     fit = LogisticRegression(class_weight="balanced").fit((both - centre) / spread, truth)
     weight = np.asarray(fit.coef_[0], dtype=np.float32)
-    return ScopeScorer(neighbours, centre, spread, weight, float(fit.intercept_[0]), 0.5)
+    return ScopeScorer(known, centre, spread, weight, float(fit.intercept_[0]), 0.5)
 
 
-def _curve(sure: NDArray[np.float64], doubtful: NDArray[np.float64]) -> tuple[ScopePoint, ...]:
+def _curve(
+    sure: NDArray[np.float64], doubtful: NDArray[np.float64] | None
+) -> tuple[ScopePoint, ...]:
     return tuple(
-        ScopePoint(float(at), float(np.mean(sure < at)), float(np.mean(doubtful < at)))
+        ScopePoint(
+            float(at),
+            float(np.mean(sure < at)),
+            None if doubtful is None else float(np.mean(doubtful < at)),
+        )
         for at in np.linspace(0.0, 1.0, N_POINTS)
     )
 
 
 def _share_out(scorer: ScopeScorer, seen: Seen) -> float:
     return float(np.mean(scorer.probabilities(*seen) < scorer.threshold))
-
-
-def _stored(states: Floats) -> Floats:
-    """Rows of length 1 as coarse as a bundle keeps them: what is fitted is what is served."""
-    return unit(states).astype(np.float16).astype(np.float32)

@@ -204,16 +204,15 @@ def scope(report: Mapping[str, Any]) -> Section:
     if not found.get("curve"):
         return None
     curve, test = found["curve"], found.get("test") or {}
-    lines = [
-        Line("right", [(point["threshold"], point["caught"]) for point in curve]),
-        Line("wrong", [(point["threshold"], point["false_alarms"]) for point in curve]),
-    ]
+    lines = [Line("wrong", [(point["threshold"], point["false_alarms"]) for point in curve])]
+    is_taught = found["caught"] is not None
+    if is_taught:
+        lines.append(Line("right", [(point["threshold"], point["caught"]) for point in curve]))
     return {
         "threshold": percent(found["threshold"]),
         "rate": percent(found["false_alarm_rate"]),
-        "taught": {"hidden": "scope_hidden", "rows": "scope_rows"}[found["taught_by"]],
-        "caught": percent(found["caught"]),
-        "by_confidence": percent(found["caught_by_confidence"]),
+        "caught": percent(found["caught"]) if is_taught else None,
+        "by_confidence": percent(found["caught_by_confidence"]) if is_taught else None,
         "test_rate": percent(test["false_alarm_rate"]) if test else None,
         "test_caught": percent(test["caught"]) if "caught" in test else None,
         "curve": line_plot(

@@ -117,10 +117,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "每条文本都有一个“属于服务范围”的概率分：依据各类别对它的支持强度，以及它与训练文本的接近程度。"
         "低于 {threshold} 时，助手会说“不知道”。验证集文本都在范围之内，其中 {rate} 会因此被拒答。",
     ),
-    "scope_hidden": (
-        "Shown validation texts as if their intent were not known, it turns away {caught} of them; "
-        "the confidence alone would turn away {confidence}.",
-        "若把验证文本的意图当作未知，它会拒答其中 {caught}；仅凭置信度则为 {confidence}。",
+    "scope_alone": (
+        "No row of the logs is labelled as out of scope, so what it would catch of those is not "
+        "known here: label some as oos, or name their label in split.out_of_scope.",
+        "日志中没有标注为“超出范围”的行，因此无法得知它能拦下多少这类文本："
+        "请把一些行标为 oos，或在 split.out_of_scope 中写明其标签。",
     ),
     "scope_rows": (
         "Of the validation texts that are labelled as out of scope it turns away {caught}; the "

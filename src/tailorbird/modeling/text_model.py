@@ -20,6 +20,7 @@ from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
 from tailorbird.modeling.causal import load_language_head
 from tailorbird.modeling.chat_tokens import ChatTokenizer, load_chat_tokenizer
+from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import HEADS, LANGUAGE, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
@@ -83,15 +84,20 @@ class TextModel(nn.Module):
         return self._infer(texts, self.pool)
 
     def outputs(self, texts: Sequence[str] | TokenizedTexts) -> tuple[Tensor, Tensor]:
-        """(N units, C) `logits` and (N units, D) `features`, of one and the same pass."""
+        """(N units, C) `logits` and (N units, K, D) states, of one and the same pass.
+
+        The states are the pooled ones and, where `first_layer` sees any, those of the first layer.
+        """
 
         def both(batch: PackedBatch) -> Tensor:
-            pooled = self.pool(batch)
-            return torch.cat([pooled.float(), self.head(pooled).float()], 1)  # (U, D + C)
+            with first_layer(self.backbone, batch) as first:
+                pooled = self.pool(batch)
+            parts = [self.head(pooled), pooled, *first]
+            return torch.cat([part.float() for part in parts], 1)  # (U, C + K D)
 
-        found = self._infer(texts, both)
-        width = self.backbone.width
-        return found[:, width:], found[:, :width]
+        found, n_outputs = self._infer(texts, both), self.spec.n_outputs or len(self.labels)
+        states = found[:, n_outputs:].reshape(len(found), -1, self.backbone.width)
+        return found[:, :n_outputs], states
 
     @torch.inference_mode()
     def classify(self, states: Tensor) -> Tensor:

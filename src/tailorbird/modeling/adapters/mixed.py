@@ -18,6 +18,7 @@ from tailorbird.errors import WeightsError
 from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
 from tailorbird.modeling.adapters.own_rows import OwnRows, without_rows
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
+from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import LinearHead
 from tailorbird.modeling.packing import inference_batches
 
@@ -50,7 +51,9 @@ class Outputs:
     labels: tuple[str, ...]
     at: list[int]  # which of the N texts
     rows: Tensor  # (len(at), C) fp32 logits; their softmax at the adapter's temperature is meant
-    states: Tensor  # (len(at), D) fp32, the trunk's, whatever adapter answers; NaN: not computed
+    states: (
+        Tensor  # (len(at), K, D) fp32, as TextModel.outputs gives them; NaN: an adapter made them
+    )
 
 
 @dataclass(slots=True)
@@ -171,10 +174,14 @@ def mixed_outputs(
             present = sorted({owners[i] for i in chosen} - {-1})
             places = torch.full((len(used) + 1,), -1)
             places[present] = torch.arange(len(present))
-            with group.using([used[n].factors for n in present], batch, places[here]):
+            with (
+                group.using([used[n].factors for n in present], batch, places[here]),
+                first_layer(model.backbone, batch) as first,
+            ):
                 pooled = model.pool(batch)  # (B, D)
             near = _near_states(model, tokens, chosen, adapters, pooled)
-            _add_heads(model, (pooled, near), [adapters[i] for i in chosen], chosen, parts)
+            states = torch.stack([pooled, *first], 1)  # (B, K, D)
+            _add_heads(model, (pooled, near, states), [adapters[i] for i in chosen], chosen, parts)
     finally:
         model.train(was_training)
     return [part.outputs(labels) for labels, part in parts.items()]
@@ -200,10 +207,10 @@ def _near_states(
     return near
 
 
-def _trunk_states(adapter: ReadyAdapter | None, near: Tensor) -> Tensor:
-    """(B, D) what `_near_states` gave, fp32; NaN where that is what the adapter made of it."""
-    is_known = adapter is None or not adapter.factors or adapter.rows is not None
-    return near.float() if is_known else torch.full_like(near, torch.nan, dtype=torch.float32)
+def _shared_states(adapter: ReadyAdapter | None, states: Tensor) -> Tensor:
+    """(B, K, D) in fp32; NaN where an adapter inside of the network had its part in them."""
+    is_shared = adapter is None or not adapter.factors
+    return states.float() if is_shared else torch.full_like(states.float(), torch.nan)
 
 
 def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
@@ -216,13 +223,13 @@ def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
 
 def _add_heads(
     model: Any,
-    states: tuple[Tensor, Tensor],
+    states: tuple[Tensor, Tensor, Tensor],
     adapters: Sequence[ReadyAdapter | None],
     at: Sequence[int],
     parts: dict[tuple[str, ...], _Part],
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
-    pooled, near = states
+    pooled, near, layers = states
     is_linear = isinstance(model.head, LinearHead)
     z = model.head.directions(pooled) if is_linear else pooled
     shared = tuple(model.labels)
@@ -244,5 +251,5 @@ def _add_heads(
         part = parts.setdefault(shared if adapter is None else adapter.labels, _Part())
         part.at += at[start:end]
         part.rows.append(rows.float())
-        part.states.append(_trunk_states(adapter, near[start:end]))
+        part.states.append(_shared_states(adapter, layers[start:end]))
         start = end
