@@ -7,8 +7,8 @@
                section 2.1), drawn towards its mean variance
     wording    the same of the first layer, which knows words and hardly sentences, where the
                backbone lets one see it: what tuning makes alike is still different there
-    foreign    mean cosine of the pooled state to the nearest logged rows out of scope (Sun et al.
-               2022, section 3), where there are any
+    foreign    mean cosine to the nearest logged rows out of scope (as Sun et al. 2022, section 3,
+               do with rows in scope), where there are any; in the lowest layer that is looked at
     p(in scope) = σ(b + Σ_s w_s (signal_s - m_s) / d_s)
 
 No training row is kept, only means of them; of rows out of scope the states are. How all is fitted
@@ -93,7 +93,7 @@ class Known:
         found = [energy(logits)]
         found += [-layer(given[:, place]) for place, layer in enumerate(self.layers)]
         if len(self.foreign):
-            found.append(nearness(given[:, 0], self.foreign))
+            found.append(nearness(given[:, len(self.layers) - 1], self.foreign))
         return np.stack(found, 1)
 
 

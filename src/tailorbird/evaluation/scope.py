@@ -30,6 +30,8 @@ from tailorbird.scope import LAYERS, Floats, Known, ScopeScorer, fit_distance, u
 
 MIN_OUTSIDE = 10
 """Rows out of scope in validation from which on they teach the score."""
+MIN_ROWS = 8
+"""Training rows a class from which on its mean wording says something."""
 SHRINKAGE = 0.1
 """Share of the correlations that is given up: validation may have a dozen rows."""
 N_POINTS = 41
@@ -210,13 +212,12 @@ def sampled(targets: NDArray[np.int64], n_most: int, *, seed: int = 0) -> NDArra
 
 
 def _known(rows: ScopeRows, *, with_foreign: bool) -> Known:
-    layers = tuple(
-        fit_distance(rows.states[:, place], rows.classes)
-        for place in range(min(rows.states.shape[1], len(LAYERS)))
-    )
+    has_many = len(rows.classes) >= MIN_ROWS * len(set(rows.classes.tolist()))
+    n_layers = min(rows.states.shape[1], len(LAYERS) if has_many else 1)
+    layers = tuple(fit_distance(rows.states[:, k], rows.classes) for k in range(n_layers))
     foreign = rows.states[:0, 0]
     if with_foreign and "train" in rows.outside:
-        foreign = rows.outside["train"].states[:, 0]
+        foreign = rows.outside["train"].states[:, n_layers - 1]
     # As coarse as a bundle keeps them: what is fitted is what is served.
     return Known(layers, unit(foreign).astype(np.float16).astype(np.float32))
 
