@@ -96,8 +96,8 @@ class TextModel(nn.Module):
             return torch.cat([part.float() for part in parts], 1)  # (U, C + K D)
 
         found, n_outputs = self._infer(texts, both), self.spec.n_outputs or len(self.labels)
-        states = found[:, n_outputs:].reshape(len(found), -1, self.backbone.width)
-        return found[:, :n_outputs], states
+        width, states = self.backbone.width, found[:, n_outputs:]
+        return found[:, :n_outputs], states.reshape(len(found), states.shape[1] // width, width)
 
     @torch.inference_mode()
     def classify(self, states: Tensor) -> Tensor:
