@@ -402,3 +402,59 @@ def test_a_build_of_another_task_is_sent_to_fit(logs: Path, workspace: Workspace
     settings = Settings(task=TaskSettings(name="pairs"))
     with pytest.raises(ConfigError, match="the task is pairs; tailorbird fit ROWS --task pairs"):
         api.build(str(logs), workspace, settings)
+
+
+def test_a_build_keeps_a_scope_score_that_answers_as_it_was_measured(
+    built: tuple[Workspace, Bundle, Listener],
+) -> None:
+    workspace, bundle, heard = built
+    assert bundle.scope is not None
+    report = bundle.report["scope"]
+    assert report["threshold"] == bundle.scope.threshold
+    assert report["taught_by"] == "in_scope"
+    assert set(report["test"]) == {"false_alarm_rate"}
+    assert any(
+        line.startswith("out of scope: by energy, meaning, wording, at ") for line in heard.said
+    )
+    examples = runs.load_examples(workspace.run())
+    assert report["n_rows"] == len(examples["train"])
+    answers = api.current_bundle(workspace).predict([row.text for row in examples["validation"]])
+    turned_away = sum(not one.in_scope for one in answers) / len(answers)
+    assert turned_away == pytest.approx(report["false_alarm_rate"])
+    assert turned_away <= 0.05
+    assert {"scope.json", "scope.safetensors"} <= {path.name for path in bundle.path.iterdir()}
+    assert "scope score is below" in (bundle.path / "MODEL_CARD.md").read_text("utf-8")
+
+
+def test_rows_labelled_as_out_of_scope_are_no_class_and_measure_the_score(
+    logs: Path, settings: Settings, workspace: Workspace, tmp_path: Path
+) -> None:
+    words = [a + b for a in "bcdfghjklm" for b in "aeiouxyz"]
+    strange = "".join(f"play {word} on the piano,oos,\n" for word in words)
+    path = tmp_path / "shop.csv"
+    path.write_text(logs.read_text("utf-8") + strange, encoding="utf-8")
+    loose = replace(settings, split=SplitSettings(near_duplicate=0.0))
+    loose = replace(loose, cleaning=replace(loose.cleaning, near_duplicate=0.0))
+    bundle = api.build(str(path), workspace, loose)
+    assert bundle is not None
+    assert bundle.labels == ("parcel", "refund", "size")
+    report = bundle.report["scope"]
+    assert (report["taught_by"], set(report["weights"])) == (
+        "rows",
+        {"energy", "meaning", "wording", "foreign"},
+    )
+    assert report["test"]["caught"] >= 0.8
+
+
+def test_the_confidence_alone_decides_where_that_is_wanted(
+    built: tuple[Workspace, Bundle, Listener], settings: Settings
+) -> None:
+    workspace, _, _ = built
+    run = workspace.run()
+    plain = replace(settings, evaluation=replace(settings.evaluation, scope="confidence"))
+    report = api.evaluate(run, plain, again=True)
+    assert "scope" not in report
+    made = api.bundle(run, workspace, plain, go_live=False)
+    assert made.scope is None
+    api.evaluate(run, settings, again=True)
+    api.bundle(run, workspace, settings, go_live=False)

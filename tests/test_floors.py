@@ -21,6 +21,7 @@ FLOORS = {
     "metrics": 1,
     "hardware": 1,
     "weights": 1,
+    "scope": 1,
     "runs": 2,
     "modeling": 2,
     "tuning": 3,
@@ -67,6 +68,7 @@ PASSAGES = {
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form
+    ("api", "evaluation.scope"),  # a part of one stage
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
     ("folding", "evaluation.doubts"),  # what one verb finds; the same

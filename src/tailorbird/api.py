@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tailorbird import data
+from tailorbird import data, scope
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, registry, write_bundle
 from tailorbird.bundle import templates as answers
 from tailorbird.config import Settings
@@ -28,12 +28,14 @@ from tailorbird.records import SPLITS, StepReport
 from tailorbird.runs import (
     CHECKPOINT,
     CURVE,
+    OUTSIDE,
     begin,
     cut_curve,
     done,
     fingerprint,
     load_curve,
     load_examples,
+    write_examples,
 )
 from tailorbird.store import Run, Workspace
 
@@ -173,17 +175,17 @@ def clean(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[st
 
 
 def split(run: Run, settings: Settings, *, say: Say = lambda _: None) -> dict[str, Any]:
-    """``clean.jsonl`` → ``examples.jsonl`` (labelled and divided) and ``split.json``."""
+    """``clean.jsonl`` → ``examples.jsonl`` (labelled and divided) and ``split.json``.
+
+    Rows that are labelled as out of scope go to ``out_of_scope.jsonl``.
+    """
     begin(run, "split")
     interactions, labelling = data.label(
         list(load_interactions(run.path / "clean.jsonl")), settings.labelling
     )
     splits = data.split(interactions, settings.split)
-    with (run.path / "examples.jsonl").open("w", encoding="utf-8") as file:
-        for name in SPLITS:
-            for example in splits[name]:
-                row = {"split": name, **asdict(example)}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    write_examples(run, {name: splits[name] for name in SPLITS})
+    write_examples(run, splits.outside, OUTSIDE)
     decisions = [*labelling, *splits.report.decisions]
     for decision in decisions:
         say(decision)
@@ -339,21 +341,25 @@ def measure(
 ) -> dict[str, Any]:
     """What `evaluate` does, inside of an opening of the test split that is somebody else's."""
     from tailorbird import evaluation, tuning
+    from tailorbird.evaluation import scope as scoping
     from tailorbird.hardware import processor
     from tailorbird.modeling import load_model
 
-    splits = load_examples(run)
+    splits, outside = load_examples(run), load_examples(run, OUTSIDE)
     model = load_model(run.path / "model")
     _check_task(model.spec.task, where=f"run {run.name}")
     encoded = {
         name: tuning.tasks.encode_examples(model, splits[name]) for name in ("validation", "test")
     }
-    logits = model.logits(encoded["validation"].tokens).numpy()
+    seen = scoping.look(model, encoded["validation"].tokens)
     targets = encoded["validation"].targets.numpy()
-    calibration = evaluation.calibrate(logits, targets, settings=settings.evaluation)
+    calibration = evaluation.calibrate(seen.logits, targets, settings=settings.evaluation)
     temperature = calibration.temperature
     how: dict[str, Any] = {"temperature": temperature, "settings": settings.evaluation}
-    validation = evaluation.evaluate("validation", logits, targets, model.labels, **how)
+    validation = evaluation.evaluate("validation", seen.logits, targets, model.labels, **how)
+    learned = scoping.learn_scope(
+        model, splits["train"], (seen, targets), outside=outside, settings=settings.evaluation
+    )
     report = _past(run) | {
         "calibration": calibration.to_json(),
         "validation": validation.to_json(),
@@ -366,18 +372,21 @@ def measure(
         if settings.evaluation.baselines
         else None
     )
-    logits = model.logits(encoded["test"].tokens).numpy()
+    seen = scoping.look(model, encoded["test"].tokens)
     targets = encoded["test"].targets.numpy()
-    test = evaluation.evaluate("test", logits, targets, model.labels, baselines=baselines, **how)
+    test = evaluation.evaluate(
+        "test", seen.logits, targets, model.labels, baselines=baselines, **how
+    )
     report |= {"test": test.to_json(), "test_openings": openings}
     report |= evaluation.examine(
         [example.text for example in splits["test"]],
-        logits,
+        seen.logits,
         targets,
         model.labels,
         temperature=temperature,
     )
     begin(run, "evaluate")
+    report |= _keep_scope(run, learned, seen, say)
     evaluation.write_report(run.path, report)
     chosen = {"temperature": temperature, "threshold": calibration.threshold}
     run.write_json("evaluate.json", chosen)
@@ -387,6 +396,19 @@ def measure(
         f"macro-F1 {test.macro_f1.value:.3f}, {test.n_rows:,} rows"
     )
     return report
+
+
+def _keep_scope(run: Run, learned: Any, test: Any, say: Say) -> dict[str, Any]:
+    """The report's ``scope`` section, after writing the scorer (or none) into the run."""
+    for name in scope.FILES:
+        (run.path / name).unlink(missing_ok=True)
+    if learned is None:
+        return {}
+    for name, content in learned.scorer.to_files().items():
+        (run.path / name).write_bytes(content)
+    report = learned.confirmed(test)
+    say(str(report))
+    return {"scope": report.to_json()}
 
 
 def _past(run: Run) -> dict[str, Any]:
@@ -442,6 +464,7 @@ def bundle(
             report_html=run.path / "report.html",
             temperature=facts["temperature"],
             threshold=facts["threshold"],
+            scope=scope.read_files(run.path),
         ),
     )
     n_answered = sum(any(answers.values()) for answers in chosen.values())

@@ -69,6 +69,12 @@ class SplitSettings:
     near_duplicate: float = setting(
         0.9, "Near duplicates above this are kept in one split; 0 turns it off."
     )
+    out_of_scope: str = setting(
+        "oos,out_of_scope",
+        "Labels, separated by commas, of logged texts that no intent fits: they become no class, "
+        "and teach what to turn away. A label as other or 其他 may be an intent, so it is to be "
+        "named here.",
+    )
     seed: int = setting(0, "Seed of the shuffle.")
 
 
@@ -209,6 +215,14 @@ class EvaluationSettings:
     confidence: float = setting(0.95, "Coverage of the intervals.")
     false_alarm_rate: float = setting(
         0.05, "Share of in-scope texts that the out-of-scope threshold may turn away."
+    )
+    scope: Literal["features", "confidence"] = setting(
+        "features",
+        "What says that a text is out of scope: a score of what the network sees in it, fitted on "
+        "validation rows, or the confidence alone.",
+    )
+    scope_rows: int = setting(
+        10_000, "Training rows that the score learns the classes' means from; of more, a sample."
     )
     baselines: bool = setting(True, "Measure majority and TF-IDF + logistic regression too.")
     seed: int = setting(0, "Seed of the resamples.")

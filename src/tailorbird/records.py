@@ -230,13 +230,17 @@ class Prediction:
     confidence: float
     """Calibrated probability of *intent*, in [0, 1]."""
     in_scope: bool
-    """False where the confidence is below the threshold chosen on validation."""
+    """False where the scope score (or, in bundles without one, the confidence) is below the
+    threshold chosen on validation."""
     answer: str | None
     """The template for the intent in the language of the text; None where there is none."""
     language: str
     """``zh`` or ``en``, of the text."""
     alternatives: tuple[tuple[str, float], ...] = ()
     """The next likely intents with their probabilities, best first."""
+    scope_score: float = 1.0
+    """Probability that the text is in scope, in [0, 1], where as many texts are as are not; of
+    bundles without a scope part the confidence."""
 
 
 @dataclass(frozen=True, slots=True)

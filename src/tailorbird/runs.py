@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from tailorbird.store import Run, RunRow, Workspace
 STAGES = ("read", "clean", "split", "tune", "evaluate", "bundle")
 CHECKPOINT = "checkpoint.safetensors"
 CURVE = "metrics.jsonl"
+EXAMPLES = "examples.jsonl"
+OUTSIDE = "out_of_scope.jsonl"
+"""Examples that are labelled as out of scope, by split as well."""
 FREEZE = "freeze.json"
 """What was found by trying how many layers may stay frozen."""
 
@@ -138,10 +141,21 @@ def _named_files(settings: Settings) -> list[Path]:
     return list(named.values())
 
 
-def load_examples(run: Run) -> dict[str, list[Example]]:
-    """The examples of each split, as `split` left them."""
+def write_examples(run: Run, rows: Mapping[Any, Iterable[Example]], name: str = EXAMPLES) -> None:
+    """Write the examples of each split; `load_examples` reads them."""
+    with (run.path / name).open("w", encoding="utf-8") as file:
+        for split, examples in rows.items():
+            for example in examples:
+                row = {"split": split, **asdict(example)}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def load_examples(run: Run, name: str = EXAMPLES) -> dict[str, list[Example]]:
+    """The examples of each split, as `split` left them; none where there is no such file."""
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    with (run.path / "examples.jsonl").open(encoding="utf-8") as file:
+    if name != EXAMPLES and not (run.path / name).is_file():
+        return splits
+    with (run.path / name).open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
             splits[row.pop("split")].append(Example.from_json(row))

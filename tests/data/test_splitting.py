@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tailorbird.config import SplitSettings
 from tailorbird.data import split
 from tailorbird.data.allocation import quotas
-from tailorbird.data.splitting import Splits
+from tailorbird.data.splits import Splits
 from tailorbird.errors import ConfigError, DataError, NoLabelsError
 from tailorbird.records import SPLITS, Interaction, SplitName
 
@@ -340,3 +340,31 @@ def test_splits_are_a_partition_of_the_labelled_rows(
         for row in rows:
             if row.id in place:
                 assert first_with.setdefault(row.text, place[row.id]) == place[row.id]
+
+
+def test_rows_labelled_as_out_of_scope_are_divided_and_put_aside() -> None:
+    rows = make(120, labels="abO")
+    rows = [replace(row, label="Out-of-Scope") if row.label == "O" else row for row in rows]
+    splits = split(rows)
+    assert splits.labels == ("a", "b")
+    assert {name: len(part) for name, part in splits.outside.items()} == splits.report.n_outside
+    assert splits.report.n_outside == {"train": 28, "validation": 8, "test": 4}
+    assert splits.report.n_rows == {"train": 56, "validation": 16, "test": 8}
+    assert any(line.startswith("out of scope: ") for line in splits.report.decisions)
+
+
+def test_rows_out_of_scope_that_are_given_to_test_alone_are_kept_there() -> None:
+    rows = given_rows(train=50, validation=10, test=20)
+    rows[75] = replace(rows[75], label="oos")
+    splits = split(rows)
+    assert [example.interaction_id for example in splits.outside["test"]] == ["75"]
+    assert (splits.report.n_rows["test"], splits.report.dropped_labels) == (19, {})
+
+
+def test_a_label_is_out_of_scope_only_where_the_settings_name_it() -> None:
+    rows = make(60, labels="abc")
+    rows = [replace(row, label="其他") if row.label == "c" else row for row in rows]
+    assert split(rows).labels == ("a", "b", "其他")
+    assert split(rows, SplitSettings(out_of_scope="oos, 其他")).labels == ("a", "b")
+    named = [replace(row, label="oos") if row.label == "其他" else row for row in rows]
+    assert split(named, SplitSettings(out_of_scope="")).labels == ("a", "b", "oos")

@@ -175,4 +175,7 @@ def test_one_command_makes_an_assistant_of_the_sample_log(
     assert [row["intent"] for row in predictions] == ["track_order", "refund"]
     assert [row["language"] for row in predictions] == ["zh", "en"]
     assert all(row["answer"] for row in predictions)
+    assert all(row["in_scope"] and row["scope_score"] > 0.5 for row in predictions)
+    for stranger in ask(address, "你会弹钢琴吗", "what is the capital of France?")["predictions"]:
+        assert (stranger["in_scope"], stranger["scope_score"] < 0.5) == (False, True)
     ends_in_order(server)

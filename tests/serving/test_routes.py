@@ -42,6 +42,7 @@ def test_texts_of_both_languages_get_their_intent_and_answer(client: TestClient)
         "intent": "refund",
         "confidence": pytest.approx(7 / 9),
         "in_scope": True,
+        "scope_score": 1.0,
         "answer": "The money is back within 5 days.",
         "language": "en",
         "alternatives": [

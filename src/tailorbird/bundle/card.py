@@ -179,12 +179,14 @@ def _weak_spots(facts: CardFacts) -> str:
 
 def _limits(facts: CardFacts) -> str:
     known = [_language(name) for name in _languages(facts)]
-    rate = facts.at("calibration", "false_alarm_rate")
+    scope = facts.at("scope")
+    rate = facts.at("scope" if scope else "calibration", "false_alarm_rate")
     turned_away = f", which turns away {rate:.2%} of the validation rows" if rate else ""
+    what, line = _scope_line(facts)
     seen = f"- It was tested in {' and '.join(known)} only.\n" if known else ""
     return _section(
         "Limits",
-        f"- A text whose confidence is below {facts.threshold:.4f} counts as out of scope"
+        f"- A text whose {what} is below {line:.4f} counts as out of scope"
         f"{turned_away}. Others may still be none of these intents.\n"
         f"{seen}"
         f"- Confidences are calibrated with temperature {facts.temperature:.4f} on rows like "
@@ -193,6 +195,14 @@ def _limits(facts: CardFacts) -> str:
         "build it again.\n"
         "- Answers are templates from the logs: read them before customers do.",
     )
+
+
+def _scope_line(facts: CardFacts) -> tuple[str, float]:
+    """What decides whether a text is in scope, and from where on it is."""
+    threshold = facts.at("scope", "threshold")
+    if threshold is None:
+        return "confidence", facts.threshold
+    return "scope score", threshold
 
 
 def _how_to_load(facts: CardFacts) -> str:
@@ -232,8 +242,9 @@ def _in_chinese(facts: CardFacts) -> str:
     )
     if weakest:
         lines.append(f"最弱的意图：`{_cell(weakest['label'])}`（F1 {weakest['f1']:.4f}）。")
+    what = "置信度" if facts.at("scope") is None else "范围分"
     lines.append(
-        f"置信度低于 {facts.threshold:.4f} 的文本视为超出范围。"
+        f"{what}低于 {_scope_line(facts)[1]:.4f} 的文本视为超出范围。"
         "加载时会按 manifest.json 校验每个文件，文件夹中没有 pickle。"
     )
     return _section("中文摘要", "\n".join(f"- {line}" for line in lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,10 +13,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tailorbird.bundle import templates as answers
-from tailorbird.bundle.manifest import check_files, read_manifest
+from tailorbird.bundle.manifest import Manifest, check_files, read_manifest
 from tailorbird.errors import BundleError, ConfigError, CorruptBundleError
 from tailorbird.metrics import log_softmax
 from tailorbird.records import Prediction
+from tailorbird.scope import FILES as SCOPE_FILES
+from tailorbird.scope import ScopeScorer, read_files
 from tailorbird.text import language_of
 
 T = TypeVar("T")
@@ -29,7 +32,8 @@ PARTS = (
     "report.json",
     "MODEL_CARD.md",
 )
-"""What every bundle has beside ``model/``; ``report.html`` is welcome too."""
+"""What every bundle has beside ``model/``; ``report.html`` and the files of a scope score are
+welcome too."""
 
 
 class Classifier(Protocol):
@@ -59,10 +63,12 @@ class Bundle:
     temperature: float
     """Logits are divided by it before they become probabilities."""
     threshold: float
-    """A confidence below it means: out of scope."""
+    """A confidence below it means: out of scope; where there is a scope score, that says it."""
     settings: Mapping[str, Any] = field(repr=False)
     report: Mapping[str, Any] = field(repr=False)
     load_model: Callable[[Path], Classifier] = field(default=_load_model, repr=False)
+    scope: ScopeScorer | None = field(default=None, repr=False)
+    """None in bundles of older versions, and where the settings want the confidence alone."""
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -81,7 +87,12 @@ class Bundle:
         """One prediction a text, in their order."""
         if not texts:
             return []
-        return self.predictions(texts, self.classifier.logits(texts))
+        if self.scope is None:
+            return self.predictions(texts, self.classifier.logits(texts))
+        model: Any = self.classifier
+        logits, states = model.outputs(texts)
+        scores = self.scope.probabilities(logits, states)
+        return self.predictions(texts, logits, scores=scores)
 
     def predictions(
         self,
@@ -91,6 +102,7 @@ class Bundle:
         labels: Sequence[str] = (),
         temperatures: Any = None,
         thresholds: Sequence[float] = (),
+        scores: Any = None,
     ) -> list[Prediction]:
         """What the (N, C) *logits* of *texts* say; what else is given replaces the bundle's own.
 
@@ -99,7 +111,8 @@ class Bundle:
             logits: as a tensor or an array.
             labels: C.
             temperatures: (N,).
-            thresholds: (N,).
+            thresholds: (N,) of the confidence.
+            scores: (N,) of the scope; NaN where the confidence is to decide, as for all without.
         """
         if temperatures is not None:
             logits = np.asarray(logits) / np.asarray(temperatures, np.float32)[:, None]
@@ -108,12 +121,13 @@ class Bundle:
         best_first = np.argsort(-probs, axis=-1, kind="stable")[:, : N_ALTERNATIVES + 1]
         names = tuple(labels) or self.labels
         return [
-            self._prediction(text, [(names[i], float(row[i])) for i in best], threshold)
-            for text, row, best, threshold in zip(
+            self._prediction(text, [(names[i], float(row[i])) for i in best], threshold, score)
+            for text, row, best, threshold, score in zip(
                 texts,
                 probs,
                 best_first.tolist(),
                 thresholds or [self.threshold] * len(texts),
+                [math.nan] * len(texts) if scores is None else map(float, scores),
                 strict=True,
             )
         ]
@@ -126,14 +140,19 @@ class Bundle:
         return choices[0] if choices else None
 
     def _prediction(
-        self, text: str, ranked: Sequence[tuple[str, float]], threshold: float
+        self, text: str, ranked: Sequence[tuple[str, float]], threshold: float, score: float
     ) -> Prediction:
         language = language_of(text)
         intent, confidence = ranked[0]
+        if self.scope is None or math.isnan(score):
+            score = confidence
+        else:
+            threshold = self.scope.threshold
         return Prediction(
             intent=intent,
             confidence=confidence,
-            in_scope=confidence >= threshold,
+            in_scope=score >= threshold,
+            scope_score=score,
             answer=self.answer(intent, language),
             language=language,
             alternatives=tuple(ranked[1:]),
@@ -182,7 +201,22 @@ def load_bundle(
         settings=_parse(folder / "settings.json", dict),
         report=_parse(folder / "report.json", dict),
         load_model=load_model,
+        scope=_scope(folder, manifest),
     )
+
+
+def _scope(folder: Path, manifest: Manifest) -> ScopeScorer | None:
+    found = [name for name in SCOPE_FILES if name in manifest.files]
+    if not found:
+        return None
+    try:
+        return ScopeScorer.from_files(read_files(folder))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorruptBundleError(
+            f"does not hold what it should ({error})",
+            where=str(folder / found[-1]),
+            cure="build it again",
+        ) from error
 
 
 def _parse(path: Path, build: Callable[[Any], T]) -> T:

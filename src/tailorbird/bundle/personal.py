@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tailorbird.bundle.adapter_cache import AdapterCache
 from tailorbird.bundle.adapter_store import AdapterStore
 from tailorbird.bundle.loading import Bundle
@@ -17,7 +19,7 @@ from tailorbird.records import Prediction
 from tailorbird.store import Workspace
 
 if TYPE_CHECKING:
-    from tailorbird.modeling.adapters.mixed import ReadyAdapter
+    from tailorbird.modeling.adapters.mixed import Outputs, ReadyAdapter
     from tailorbird.modeling.adapters.weights import AdapterWeights
 
 log = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ class PersonalBundle:
         from tailorbird.modeling.adapters.mixed import mixed_outputs
 
         predictions: list[Any] = [None] * len(texts)
-        for part in mixed_outputs(self._model(), texts, adapters):
+        model = self._model()
+        for part in mixed_outputs(model, texts, adapters):
             facts: list[Any] = [getattr(adapters[i], "facts", {}) for i in part.at]
             found = self.bundle.predictions(
                 [texts[i] for i in part.at],
@@ -72,10 +75,23 @@ class PersonalBundle:
                 labels=part.labels,
                 temperatures=[own.get("temperature", self.bundle.temperature) for own in facts],
                 thresholds=[own.get("threshold", self.bundle.threshold) for own in facts],
+                scores=self._scores(model, part, facts),
             )
             for at, prediction in zip(part.at, found, strict=True):
                 predictions[at] = prediction
         return predictions
+
+    def _scores(self, model: Any, part: Outputs, facts: Sequence[Any]) -> Any:
+        """(B,) scope scores, of what the shared assistant makes of the texts.
+
+        NaN where a user has a threshold of their own, or an adapter inside of the network; None
+        where the intents are not the shared ones.
+        """
+        if self.bundle.scope is None or part.labels != self.bundle.labels:
+            return None
+        has_own = ["threshold" in own for own in facts]
+        scores = self.bundle.scope.probabilities(model.classify(part.states[:, 0]), part.states)
+        return np.where(has_own, np.nan, scores)
 
     def close(self) -> None:
         """Load no more adapters; what is in flight is not touched."""

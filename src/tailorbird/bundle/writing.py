@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,6 +46,8 @@ class BundleContents:
     temperature: float
     threshold: float
     report_html: Path | None = None
+    scope: Mapping[str, bytes] = field(default_factory=dict)
+    """The files of a `tailorbird.scope.ScopeScorer`; none: the confidence says what is in scope."""
     consume_model: bool = False
     """The files of *model_folder* may be taken instead of copied; the folder is then gone."""
 
@@ -166,6 +168,7 @@ def _texts(contents: BundleContents, model_files: Mapping[str, FileEntry]) -> di
     texts = {name: files.to_json_bytes(value, where=name) for name, value in values.items()}
     if contents.report_html is not None:
         texts["report.html"] = contents.report_html.read_bytes()
+    texts |= contents.scope
     facts = CardFacts(
         contents.report,
         contents.settings,

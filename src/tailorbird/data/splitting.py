@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC
-from typing import Any
 
 from tailorbird.config import SplitSettings
 from tailorbird.data.allocation import allocate
 from tailorbird.data.duplicates import Groups, join_near_duplicates, near_duplicates_across
+from tailorbird.data.outside import is_named, labels_named, put_aside
+from tailorbird.data.splits import Leak, SplitReport, Splits
 from tailorbird.errors import ConfigError, DataError, NoLabelsError
 from tailorbird.records import SPLITS, Example, Interaction, SplitName
 from tailorbird.text import shorten
@@ -26,59 +26,6 @@ HOW_TO_LABEL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """Two texts that say nearly the same in two splits."""
-
-    split: SplitName
-    text: str
-    other_split: SplitName
-    other_text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What the splits hold and what was done to get there."""
-
-    by: str
-    """random, user, time, or given."""
-    n_rows: dict[str, int]
-    """Rows of each split."""
-    counts: dict[str, dict[str, int]]
-    """Rows of each label in each split."""
-    n_unlabelled: int
-    dropped_labels: dict[str, int]
-    """Labels that were left out, with their rows."""
-    n_moved: int
-    """Rows that follow a near duplicate into its split (or, by time, were left out for one)."""
-    moved: tuple[tuple[str, str], ...]
-    """Examples of such pairs."""
-    n_leaks: int
-    """Rows of given splits with a near duplicate in another one; reported, never touched."""
-    leaks: tuple[Leak, ...]
-    decisions: tuple[str, ...]
-    seed: int
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON-ready mapping."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """Training items by split; *labels* are sorted and all of them occur in train."""
-
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
-    test: tuple[Example, ...]
-    labels: tuple[str, ...]
-    report: SplitReport
-
-    def __getitem__(self, name: SplitName) -> tuple[Example, ...]:
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return splits[name]
-
-
 def split(interactions: Iterable[Interaction], settings: SplitSettings = _DEFAULTS) -> Splits:
     """Divide the labelled interactions; those without a label are counted and left out.
 
@@ -86,6 +33,9 @@ def split(interactions: Iterable[Interaction], settings: SplitSettings = _DEFAUL
     at random and stratified, by user, or by time; near duplicates stay together. The same rows
     and seed give the same splits. Raises NoLabelsError where no row has a label, DataError where
     there is only one label or too few rows.
+
+    Rows whose label *settings.out_of_scope* names are divided like all others and then put aside,
+    as `Splits.outside`.
     """
     if min(settings.ratio) < 1:
         raise ConfigError(
@@ -115,6 +65,7 @@ class _Work:
         self.by: str = settings.by
         self.place: list[SplitName | None] = [None] * len(rows)
         """The split of each row; None while it has none, or where it was left out."""
+        self.outside = labels_named(settings.out_of_scope)
         self.dropped_labels: dict[str, int] = {}
         self.n_moved = 0
         self.moved: list[tuple[str, str]] = []
@@ -326,7 +277,11 @@ class _Work:
             if place
         ]
         learnable = {label for label, place in placed if place == "train"}
-        lost = Counter(label for label, _ in placed if label not in learnable)
+        lost = Counter(
+            label
+            for label, _ in placed
+            if label not in learnable and not is_named(label, self.outside)
+        )
         for label, n in sorted(lost.items()):
             self.dropped_labels[label] = n
             self.decisions.append(
@@ -338,7 +293,8 @@ class _Work:
 
     def finish(self, *, n_unlabelled: int) -> Splits:
         """The splits as records, after a check that there is something to learn and to test."""
-        parts = {name: self._examples(name) for name in SPLITS}
+        parts, outside, told = put_aside({n: self._examples(n) for n in SPLITS}, self.outside)
+        self.decisions += told
         labels = tuple(sorted({example.label for example in parts["train"]}))
         if len(labels) < 2:
             left = f"only the label {labels[0]!r} is left" if labels else "no label is left"
@@ -374,8 +330,11 @@ class _Work:
             leaks=tuple(self.leaks),
             decisions=tuple(self.decisions),
             seed=self.settings.seed,
+            n_outside={name: len(rows) for name, rows in outside.items()},
         )
-        return Splits(parts["train"], parts["validation"], parts["test"], labels, report)
+        return Splits(
+            parts["train"], parts["validation"], parts["test"], labels, report, outside=outside
+        )
 
     def _examples(self, name: SplitName) -> tuple[Example, ...]:
         return tuple(

@@ -39,6 +39,7 @@ def render(report: Mapping[str, Any]) -> str:
         "learning": sections.learning(report),
         "calibration": sections.calibration(report),
         "threshold": sections.threshold(report),
+        "scope": sections.scope(report),
         "confusion": sections.confusion(report),
         "classes": sorted(
             (row for row in report["test"]["per_class"] if row["support"]),

@@ -164,9 +164,12 @@ def _ece(bins: list[dict[str, Any]]) -> float:
 
 
 def threshold(report: Mapping[str, Any]) -> Section:
-    """Where validation confidences lie, and what other thresholds would do."""
+    """Where validation confidences lie, and what other thresholds would do.
+
+    Left to `scope` where a score of its own decides.
+    """
     found = report.get("calibration") or {}
-    if not found.get("bins") or found.get("threshold") is None:
+    if not found.get("bins") or found.get("threshold") is None or report.get("scope"):
         return None
     rule = Rule(found["threshold"], Markup(percent(found["threshold"])))
     curve = found.get("curve") or []
@@ -192,6 +195,36 @@ def threshold(report: Mapping[str, Any]) -> Section:
         )
         if curve
         else None,
+    }
+
+
+def scope(report: Mapping[str, Any]) -> Section:
+    """What the scope score turns away at its threshold, and at others."""
+    found = report.get("scope") or {}
+    if not found.get("curve"):
+        return None
+    curve, test = found["curve"], found.get("test") or {}
+    lines = [Line("wrong", [(point["threshold"], point["false_alarms"]) for point in curve])]
+    is_taught = found["caught"] is not None
+    if is_taught:
+        lines.append(Line("right", [(point["threshold"], point["caught"]) for point in curve]))
+    return {
+        "threshold": percent(found["threshold"]),
+        "rate": percent(found["false_alarm_rate"]),
+        "caught": percent(found["caught"]) if is_taught else None,
+        "by_confidence": percent(found["caught_by_confidence"]) if is_taught else None,
+        "test_rate": percent(test["false_alarm_rate"]) if test else None,
+        "test_caught": percent(test["caught"]) if "caught" in test else None,
+        "curve": line_plot(
+            lines,
+            label="plot-scope",
+            x_name=both("scope_axis", "tspan"),
+            y_text=axis_percent,
+            x_text=axis_percent,
+            y_range=(0.0, 1.0),
+            x_range=(0.0, 1.0),
+            rule=Rule(found["threshold"], Markup(percent(found["threshold"]))),
+        ),
     }
 
 

@@ -107,6 +107,38 @@ WORDS: dict[str, tuple[str, str]] = {
     "threshold_axis": ("threshold", "阈值"),
     "kept": ("answered", "作答比例"),
     "right_of_kept": ("right of these", "其中答对"),
+    # scope
+    "scope": ("Out of scope", "超出范围"),
+    "scope_text": (
+        "Every text gets a score of how probable it is that it is in scope at all: from how "
+        "strongly any class speaks for it, and how near it lies to the training texts. Below "
+        "{threshold} the assistant says that it does not know. That turns away {rate} of the "
+        "validation texts, all of which were in scope.",
+        "每条文本都有一个“属于服务范围”的概率分：依据各类别对它的支持强度，以及它与训练文本的接近程度。"
+        "低于 {threshold} 时，助手会说“不知道”。验证集文本都在范围之内，其中 {rate} 会因此被拒答。",
+    ),
+    "scope_alone": (
+        "No row of the logs is labelled as out of scope, so what it would catch of those is not "
+        "known here: label some as oos, or name their label in split.out_of_scope.",
+        "日志中没有标注为“超出范围”的行，因此无法得知它能拦下多少这类文本："
+        "请把一些行标为 oos，或在 split.out_of_scope 中写明其标签。",
+    ),
+    "scope_rows": (
+        "Of the validation texts that are labelled as out of scope it turns away {caught}; the "
+        "confidence alone would turn away {confidence}.",
+        "标注为超出范围的验证文本中，它会拒答 {caught}；仅凭置信度则为 {confidence}。",
+    ),
+    "scope_test": (
+        "On the test texts, {rate} are turned away.",
+        "测试文本中有 {rate} 被拒答。",
+    ),
+    "scope_test_caught": (
+        "Of those labelled as out of scope: {caught}.",
+        "其中标注为超出范围的文本：{caught}。",
+    ),
+    "scope_caught": ("out of scope, turned away", "范围外，被拒答"),
+    "scope_false": ("in scope, turned away", "范围内，被误拒"),
+    "scope_axis": ("threshold", "阈值"),
     # confusion
     "confusion": ("Confusions", "混淆"),
     "confusion_text": (

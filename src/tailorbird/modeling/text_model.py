@@ -20,6 +20,7 @@ from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
 from tailorbird.modeling.causal import load_language_head
 from tailorbird.modeling.chat_tokens import ChatTokenizer, load_chat_tokenizer
+from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import HEADS, LANGUAGE, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
 from tailorbird.modeling.tokens import TextTokenizer, load_tokenizer
@@ -81,6 +82,32 @@ class TextModel(nn.Module):
     def features(self, texts: Sequence[str] | TokenizedTexts) -> Tensor:
         """(N units, D) pooled states, the same way."""
         return self._infer(texts, self.pool)
+
+    def outputs(self, texts: Sequence[str] | TokenizedTexts) -> tuple[Tensor, Tensor]:
+        """(N units, C) `logits` and (N units, K, D) states, of one and the same pass.
+
+        The states are the pooled ones and, where `first_layer` sees any, those of the first layer.
+        """
+
+        def both(batch: PackedBatch) -> Tensor:
+            with first_layer(self.backbone, batch) as first:
+                pooled = self.pool(batch)
+            parts = [self.head(pooled), pooled, *first]
+            return torch.cat([part.float() for part in parts], 1)  # (U, C + K D)
+
+        found, n_outputs = self._infer(texts, both), self.spec.n_outputs or len(self.labels)
+        width, states = self.backbone.width, found[:, n_outputs:]
+        return found[:, :n_outputs], states.reshape(len(found), states.shape[1] // width, width)
+
+    @torch.inference_mode()
+    def classify(self, states: Tensor) -> Tensor:
+        """(U, D) pooled states → (U, C) fp32 logits on the CPU, as `logits` gives them."""
+        was_training = self.training
+        self.eval()
+        try:
+            return self.head(states.to(self.device)).float().cpu()  # type: ignore[no-any-return]
+        finally:
+            self.train(was_training)
 
     def with_trunk(self, tokens: TokenizedTexts, cache: TrunkCache | None = None) -> TokenizedTexts:
         """The same texts with the states of the frozen layers, which never change while tuning.

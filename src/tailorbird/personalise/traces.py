@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 FORGOTTEN = "[forgotten]"
-ROW_FILES = ("interactions.jsonl", "clean.jsonl", "examples.jsonl")
+ROW_FILES = ("interactions.jsonl", "clean.jsonl", "examples.jsonl", "out_of_scope.jsonl")
 """Rows of a run, one JSON object a line, with whose they are."""
 MIN_CHARS = 12
 """Shorter texts are found only as wholes: within others they may be anybody's."""

@@ -40,6 +40,9 @@ class Prediction(BaseModel):
     intent: str
     confidence: float = Field(description="Calibrated probability of the intent, in [0, 1].")
     in_scope: bool = Field(description="False where the assistant should rather not answer.")
+    scope_score: float = Field(
+        default=1.0, description="Probability that the text is in scope at all, in [0, 1]."
+    )
     answer: str | None = Field(description="The template for the intent, in the text's language.")
     language: str = Field(description="zh or en.")
     alternatives: list[Alternative] = Field(description="The next likely intents, best first.")
@@ -64,6 +67,7 @@ class PredictResponse(BaseModel):
                 intent=row.intent,
                 confidence=row.confidence,
                 in_scope=row.in_scope,
+                scope_score=row.scope_score,
                 answer=row.answer,
                 language=row.language,
                 alternatives=[

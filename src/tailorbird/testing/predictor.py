@@ -72,4 +72,5 @@ class KeywordPredictor:
             answer=self.answers.get(intent, {}).get(language),
             language=language,
             alternatives=tuple(ranked[1:4]),
+            scope_score=float(n_found[intent] > 0),
         )

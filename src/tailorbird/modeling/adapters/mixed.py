@@ -6,7 +6,7 @@ Shape letters: N texts, B texts of a batch, D width, C classes, R rank.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from tailorbird.errors import WeightsError
 from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
 from tailorbird.modeling.adapters.own_rows import OwnRows, without_rows
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
+from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import LinearHead
 from tailorbird.modeling.packing import inference_batches
 
@@ -50,6 +51,22 @@ class Outputs:
     labels: tuple[str, ...]
     at: list[int]  # which of the N texts
     rows: Tensor  # (len(at), C) fp32 logits; their softmax at the adapter's temperature is meant
+    states: (
+        Tensor  # (len(at), K, D) fp32, as TextModel.outputs gives them; NaN: an adapter made them
+    )
+
+
+@dataclass(slots=True)
+class _Part:
+    """What texts with the same labels got so far, run by run."""
+
+    at: list[int] = field(default_factory=list)
+    rows: list[Tensor] = field(default_factory=list)
+    states: list[Tensor] = field(default_factory=list)
+
+    def outputs(self, labels: tuple[str, ...]) -> Outputs:
+        """All of it, on the CPU."""
+        return Outputs(labels, self.at, torch.cat(self.rows).cpu(), torch.cat(self.states).cpu())
 
 
 @torch.no_grad()
@@ -145,7 +162,7 @@ def mixed_outputs(
     numbers = {id(one): number for number, one in enumerate(used)}
     owners = [numbers.get(id(one), -1) for one in adapters]  # (N,)
     group, lengths = LoraGroup(model.backbone), tokens.lengths
-    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]] = {}
+    parts: dict[tuple[str, ...], _Part] = {}
     was_training = model.training
     model.eval()
     try:
@@ -157,13 +174,17 @@ def mixed_outputs(
             present = sorted({owners[i] for i in chosen} - {-1})
             places = torch.full((len(used) + 1,), -1)
             places[present] = torch.arange(len(present))
-            with group.using([used[n].factors for n in present], batch, places[here]):
+            with (
+                group.using([used[n].factors for n in present], batch, places[here]),
+                first_layer(model.backbone, batch) as first,
+            ):
                 pooled = model.pool(batch)  # (B, D)
             near = _near_states(model, tokens, chosen, adapters, pooled)
-            _add_heads(model, (pooled, near), [adapters[i] for i in chosen], chosen, parts)
+            states = torch.stack([pooled, *first], 1)  # (B, K, D)
+            _add_heads(model, (pooled, near, states), [adapters[i] for i in chosen], chosen, parts)
     finally:
         model.train(was_training)
-    return [Outputs(labels, at, torch.cat(rows).cpu()) for labels, (at, rows) in parts.items()]
+    return [part.outputs(labels) for labels, part in parts.items()]
 
 
 def _near_states(
@@ -186,6 +207,12 @@ def _near_states(
     return near
 
 
+def _shared_states(adapter: ReadyAdapter | None, states: Tensor) -> Tensor:
+    """(B, K, D) in fp32; NaN where an adapter inside of the network had its part in them."""
+    is_shared = adapter is None or not adapter.factors
+    return states.float() if is_shared else torch.full_like(states.float(), torch.nan)
+
+
 def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
     """(B, C) logits and (B, D) states → (B, C) logits of the answer blended with own rows."""
     if adapter.rows is None:
@@ -196,13 +223,13 @@ def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
 
 def _add_heads(
     model: Any,
-    states: tuple[Tensor, Tensor],
+    states: tuple[Tensor, Tensor, Tensor],
     adapters: Sequence[ReadyAdapter | None],
     at: Sequence[int],
-    parts: dict[tuple[str, ...], tuple[list[int], list[Tensor]]],
+    parts: dict[tuple[str, ...], _Part],
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
-    pooled, near = states
+    pooled, near, layers = states
     is_linear = isinstance(model.head, LinearHead)
     z = model.head.directions(pooled) if is_linear else pooled
     shared = tuple(model.labels)
@@ -221,7 +248,8 @@ def _add_heads(
             rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
         if adapter is not None:
             rows = _with_rows(adapter, rows, near[start:end])
-        found, outputs = parts.setdefault(shared if adapter is None else adapter.labels, ([], []))
-        found += at[start:end]
-        outputs.append(rows.float())
+        part = parts.setdefault(shared if adapter is None else adapter.labels, _Part())
+        part.at += at[start:end]
+        part.rows.append(rows.float())
+        part.states.append(_shared_states(adapter, layers[start:end]))
         start = end
