@@ -111,18 +111,23 @@ def figures_of(ground: Grounding, embed: Embed, suffix: str = "") -> dict[str, F
 def english(options: argparse.Namespace) -> dict[str, Figures]:
     """Means over the draws of the intents, without and with a tuned retriever."""
     all_draws: defaultdict[str, list[Figures]] = defaultdict(list)
-    plain = remembered(untuned("minilm"))
+    file = options.cache and options.cache / "vectors_minilm.npz"
+    plain = remembered(untuned(options.backbone or "minilm"), file)
     for draw in range(options.draws):
         ground = bitext(options.data, draw=draw)
         found = figures_of(ground, plain)
+        asked = bitext(options.data, draw=draw, n_asked=options.asked)
+        found |= figures_of(asked, plain, f", {options.asked} questions an answer")
         if options.tuned:
             with tempfile.TemporaryDirectory() as folder:
-                backbone = side.backbone(ground.backbone)
+                backbone = side.backbone(options.backbone or ground.backbone)
                 gain = tune_retriever(ground.logs, backbone, Path(folder))
                 SCREEN.print(f"{ground.name}: {gain}", markup=False)
                 if gain.wins:
                     model = load_model(Path(folder))
-                    found |= figures_of(ground, remembered(model), ", tuned from logs")
+                    tuned = remembered(model)
+                    found |= figures_of(ground, tuned, ", tuned from logs")
+                    found |= figures_of(asked, tuned, ", both")
         for name, figures in found.items():
             all_draws[name].append(figures)
     return {
@@ -133,7 +138,7 @@ def english(options: argparse.Namespace) -> dict[str, Figures]:
 
 def show(found: Mapping[str, Mapping[str, Figures]]) -> None:
     """A table, and the last line."""
-    columns = list(next(iter(found["taobao"].values())))
+    columns = list(next(iter(next(iter(found.values())).values())))
     table = Table("", *columns, title="knowledge base: what is refused")
     for name, rows in found.items():
         for support, figures in rows.items():
@@ -153,12 +158,21 @@ def main() -> None:
     """Measure both languages."""
     parser = folder_option(__doc__, folder="that holds the sets")
     parser.add_argument("--draws", type=int, default=5, help="halves of the English intents")
+    parser.add_argument("--asked", type=int, default=20, help="questions an answer, from the logs")
+    parser.add_argument("--languages", nargs="+", default=["zh", "en"], choices=["zh", "en"])
+    parser.add_argument("--backbone", default="", help="of both languages, to see that it runs")
     parser.add_argument("--tuned", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--cache", type=Path, help="a folder for vectors, to try things again")
     options = parser.parse_args()
     file = options.cache and options.cache / "vectors_grounding.npz"
-    chinese = figures_of(taobao(options.data), remembered(untuned("e5"), file))
-    show({"taobao": chinese, "bitext": english(options)})
+    found: dict[str, dict[str, Figures]] = {}
+    if "zh" in options.languages:
+        found["taobao"] = figures_of(
+            taobao(options.data), remembered(untuned(options.backbone or "e5"), file)
+        )
+    if "en" in options.languages:
+        found["bitext"] = english(options)
+    show(found)
 
 
 if __name__ == "__main__":

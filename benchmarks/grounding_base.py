@@ -75,8 +75,17 @@ class SmallBase:
     def _words(self) -> WordIndex:
         return WordIndex([f"{one.question} {one.heading} {one.text}" for one in self.pieces])
 
+    @cached_property
+    def _found(self) -> dict[tuple[str, int], list[Passage]]:
+        return {}
+
     def search(self, question: str, k: int) -> list[Passage]:
-        """The *k* best pieces by fused places."""
+        """The *k* best pieces by fused places; remembered."""
+        if (question, k) not in self._found:
+            self._found[question, k] = self._search(question, k)
+        return self._found[question, k]
+
+    def _search(self, question: str, k: int) -> list[Passage]:
         cosines = self._vectors @ self.embed([question], True)[0]  # (N,)
         scores = self._words.scores(question)
         n = min(len(self.pieces), 4 * k)

@@ -90,15 +90,15 @@ def halves(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     return order[: len(order) // 2], order[len(order) // 2 :]
 
 
-def taobao(data: Path) -> Grounding:
-    """The Chinese base and its questions."""
+def taobao(data: Path, labels: Path = LABELS) -> Grounding:
+    """The Chinese base and its questions, those of the other half by their *labels*."""
     folder = data_folder(data, "taobao_service_qa")
     base, others = halves(read_rows(folder / "question_answer.txt"))
     pieces = [
         Passage(str(row.number), "question_answer.txt", "", row.answer, 0.0, question=row.question)
         for row in base
     ]
-    judged = json.loads(LABELS.read_text(encoding="utf-8"))["answered_by"]
+    judged = json.loads(labels.read_text(encoding="utf-8"))["answered_by"]
     asked = [Asked(row.question, "identical", frozenset([str(row.number)])) for row in base]
     for row in others:
         if str(row.number) in judged:
@@ -108,8 +108,12 @@ def taobao(data: Path) -> Grounding:
     return Grounding("taobao", "e5", pieces, asked, [])
 
 
-def bitext(data: Path, *, draw: int) -> Grounding:
-    """The English base of one draw of the intents, and its questions."""
+def bitext(data: Path, *, draw: int, n_asked: int = 0) -> Grounding:
+    """The English base of one draw of the intents, and its questions.
+
+    *n_asked*: of each answer so many questions of the train part are in the base as well, as those
+    are whose answers were accepted.
+    """
     folder = data_folder(data, "bitext_customer_service")
     intents = sorted(TEMPLATES)
     random.Random(draw).shuffle(intents)
@@ -118,16 +122,23 @@ def bitext(data: Path, *, draw: int) -> Grounding:
         Passage(intent, "faq.csv", "", TEMPLATES[intent][1], 0.0, question=TEMPLATES[intent][0])
         for intent in sorted(known)
     ]
-    asked = [Asked(one.question, "identical", frozenset([one.id])) for one in pieces]
-    for text, intent in _read_bitext(folder / "test.csv"):
-        is_known = intent in known
-        answers = frozenset([intent] if is_known else [])
-        asked.append(Asked(text, "paraphrased" if is_known else "unanswerable", answers))
     logs = [
-        Example(text, second=TEMPLATES[intent][1])
+        Example(text, intent, second=TEMPLATES[intent][1])
         for text, intent in _read_bitext(folder / "train.csv")
         if intent in known
     ]
+    for intent in sorted(known):
+        some = [one.text for one in logs if one.label == intent]
+        random.Random(draw).shuffle(some)
+        pieces += [
+            Passage(f"{intent}.{k}", "faq.csv", "", TEMPLATES[intent][1], 0.0, question=text)
+            for k, text in enumerate(list(dict.fromkeys(some))[:n_asked])
+        ]
+    asked = [Asked(one.question, "identical", frozenset([one.id])) for one in pieces]
+    for text, intent in _read_bitext(folder / "test.csv"):
+        is_known = intent in known
+        answers = frozenset(one.id for one in pieces if one.id.split(".")[0] == intent)
+        asked.append(Asked(text, "paraphrased" if is_known else "unanswerable", answers))
     return Grounding(f"bitext, draw {draw}", "minilm", pieces, asked, logs)
 
 

@@ -64,7 +64,8 @@ def taobao(data: Path, *, n_train: int, seed: int = 0) -> Selection:
     queries = [query for query in right if wrong.get(query, right[query]) != right[query]]
     rng = random.Random(seed)
     rng.shuffle(queries)
-    test, rest = queries[:N_TEST], queries[N_TEST:]
+    n_test = min(N_TEST, len(queries) // 4)
+    test, rest = queries[:n_test], queries[n_test:]
     replies = list(dict.fromkeys(right[query] for query in test))
     found = []
     for query in test:
@@ -83,8 +84,8 @@ def atec(data: Path, *, n_train: int, seed: int = 0) -> Matching:
         fields = [line.rstrip("\n").replace("\ufeff", "").split("\t") for line in lines]
     pairs = [(a, b, label == "1") for _, a, b, label in fields]
     random.Random(seed).shuffle(pairs)
-    test = pairs[: 3 * N_TEST]
-    validation = pairs[3 * N_TEST : 3 * N_TEST + 2 * N_VALIDATION]
+    n_test, n_validation = (min(n, len(pairs) // 4) for n in (3 * N_TEST, 2 * N_VALIDATION))
+    test, validation = pairs[:n_test], pairs[n_test : n_test + n_validation]
     held = {text for a, b, _ in test + validation for text in (a, b)}
     rest = [p for p in pairs[len(test) + len(validation) :] if not held & {p[0], p[1]}]
     same, other = ([p for p in rest if p[2] is truth] for truth in (True, False))

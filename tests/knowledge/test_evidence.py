@@ -67,8 +67,8 @@ def test_a_passage_without_a_question_is_compared_by_its_best_sentence() -> None
 
 
 def test_chinese_is_read_by_pairs_of_characters_and_said_so() -> None:
-    assert terms("退货要多久?") == ["退货", "货要", "要多", "多久"]
-    assert terms("货") == ["货"]
+    assert terms("退货要多久?") == ("退货", "货要", "要多", "多久")
+    assert terms("货") == ("货",)
     assert of("退货要多久", RETURNS)["chinese"] == [1.0]
     assert of("how long", RETURNS)["chinese"] == [0.0]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+from tailorbird.cli.knowledge_tune import tune
 from tailorbird.config import Settings, TuningSettings
 from tailorbird.errors import DataError
 from tailorbird.knowledge.hard_negatives import WordIndex, with_hard_negatives
@@ -121,3 +124,35 @@ def test_a_tuned_reranker_says_what_it_gains_and_scores_texts(
     alone = [reranker.scores("ab?", [text])[0] for text in ("ba", "cd")]
     assert reranker.scores("ab?", ["ba", "cd"]) == pytest.approx(alone, abs=1e-5)
     assert reranker.scores("ab?", []) == []
+
+
+def test_the_verb_tunes_from_logs_and_leaves_bad_answers_out(
+    tmp_path: Path, backbone: BackboneFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": pair.text, "reply": pair.second, "feedback": 1} for pair in PAIRS]
+    rows += [{"text": f"bad {pair.text}", "reply": "No.", "feedback": -1} for pair in PAIRS]
+    logs = tmp_path / "logs.jsonl"
+    logs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    given = [f"tuning.{key}" for key in ("n_epochs=12", "batch_size=24", "learning_rate=3e-3")]
+    folder = tmp_path / "model"
+    tune(
+        str(logs),
+        out=folder,
+        backbone=str(backbone.path),
+        set_=given,
+        workspace=tmp_path / "space",
+        as_json=True,
+    )
+    said = json.loads(capsys.readouterr().out)
+    assert said["is_kept"]
+    assert said["n_held"] == 12
+    assert load_model(folder).spec.task == "retrieval"
+    with pytest.raises(typer.Exit):
+        tune(
+            str(logs),
+            out=tmp_path / "other",
+            backbone=str(backbone.path),
+            set_=["tuning.n_epochs=1", "tuning.learning_rate=1e-9"],
+            workspace=tmp_path / "space",
+        )
+    assert not (tmp_path / "other").exists()

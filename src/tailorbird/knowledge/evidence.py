@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +44,19 @@ _COMMON = (
 COMMON = frozenset(_COMMON.split())
 """Words that say little; all that is known of how telling words are before there is a base."""
 COMMON_WEIGHT = 0.25
+N_REMEMBERED = 4096
+"""Texts whose words are remembered: the same passages are found again and again."""
 
 _SENTENCE = re.compile(r"(?<=[。！？!?；;\n])\s*|(?<=\.)\s+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
-def terms(text: str) -> list[str]:
+@lru_cache(maxsize=N_REMEMBERED)
+def terms(text: str) -> tuple[str, ...]:
     """Latin words and numbers in lower case, Chinese as pairs of characters.
 
     >>> terms("iPhone 15 发货吗")
-    ['iphone', '15', '发货', '货吗']
+    ('iphone', '15', '发货', '货吗')
     """
     found: list[str] = []
     run = ""
@@ -65,7 +69,7 @@ def terms(text: str) -> list[str]:
         run = ""
         if word[0].isalnum():
             found.append(word)
-    return found + _pairs(run)
+    return (*found, *_pairs(run))
 
 
 def _pairs(run: str) -> list[str]:
@@ -174,11 +178,12 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
 
 
-def _shape(text: str) -> set[str]:
+@lru_cache(maxsize=N_REMEMBERED)
+def _shape(text: str) -> frozenset[str]:
     """Pairs of neighbouring letters, digits and Chinese characters."""
     signs = "".join(sign for sign in text.lower() if sign.isalnum())
-    return {signs[i : i + 2] for i in range(len(signs) - 1)} or {signs}
+    return frozenset(signs[i : i + 2] for i in range(len(signs) - 1)) or frozenset([signs])
 
 
-def _dice(one: set[str], other: set[str]) -> float:
+def _dice(one: frozenset[str], other: frozenset[str]) -> float:
     return 2 * len(one & other) / (len(one) + len(other))

@@ -30,7 +30,7 @@ class WordIndex:
             raise missing_extra("bm25s", extra="knowledge") from error
         self.n_texts = len(texts)
         self._index = bm25s.BM25()
-        self._index.index([terms(text) or [""] for text in texts], show_progress=False)
+        self._index.index([list(terms(text)) or [""] for text in texts], show_progress=False)
         self._known = set(self._index.vocab_dict)
 
     def scores(self, question: str) -> NDArray[np.float32]:

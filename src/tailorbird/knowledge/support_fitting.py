@@ -9,6 +9,7 @@ stays near the coefficients that come with the package, whose questions were rew
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -88,22 +89,31 @@ def fit_support(
 def own_searches(
     pieces: Sequence[Passage], search: Search, words: Words, *, n_questions: int, seed: int
 ) -> list[Searched]:
-    """Of each drawn piece one search in which it is found, where it is, and one without it."""
+    """Of each drawn piece one search in which it is found, where it is, and one without it.
+
+    Where other pieces say the same for other questions, as where an answer is kept with several
+    ways to ask for it, the question is asked as it stands and its own piece is taken out of what is
+    found: no rewording is as good as people's.
+    """
     rng = random.Random(seed)
     drawn = rng.sample(list(pieces), min(n_questions, len(pieces)))
+    n_same = Counter(one.text for one in pieces)
     found: list[Searched] = []
     for piece in drawn:
         question = own_question(piece)
         if not question:
             continue
-        asked = reword(question, rng)
-        passages = list(search(asked, 2 * N_FOUND))
-        answers = [_is_twin(one, piece) for one in passages]
-        if any(answers[:N_FOUND]):
-            found.append(Searched(asked, passages[:N_FOUND], answers[:N_FOUND], words))
-        others = [one for one, is_own in zip(passages, answers, strict=True) if not is_own]
+        has_twins = bool(piece.question) and n_same[piece.text] > 1
+        asked = question if has_twins else reword(question, rng)
+        passages = search(asked, 2 * N_FOUND + n_same[piece.text])
+        if has_twins:
+            passages = [one for one in passages if one.question != question]
+        first = list(passages[:N_FOUND])
+        answers = [_is_twin(one, piece) for one in first]
+        if any(answers):
+            found.append(Searched(asked, first, answers, words))
+        others = [one for one in passages if not _is_twin(one, piece)][:N_FOUND]
         if others:
-            others = others[:N_FOUND]
             found.append(Searched(asked, others, [False] * len(others), words))
     return found
 

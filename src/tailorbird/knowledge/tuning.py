@@ -12,7 +12,7 @@ a base.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from tailorbird.config import Settings
+from tailorbird.data import mask_pii
 from tailorbird.errors import DataError
 from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.knowledge.hard_negatives import with_hard_negatives
 from tailorbird.modeling import TextModel, build_model, save_model
-from tailorbird.records import Example
+from tailorbird.records import Example, Interaction
 from tailorbird.tuning import TuningRun, plan_tuning, tasks, tune
 from tailorbird.weights import BackboneFolder
 
@@ -58,6 +59,21 @@ class SearchGain:
         )
 
 
+def accepted(interactions: Iterable[Interaction]) -> list[Example]:
+    """Questions with the answers they got, but for those that people thought bad; PII masked.
+
+    >>> logs = [Interaction("1", "how much?", "5 euros", feedback=1.0),
+    ...         Interaction("2", "hello", "What?", feedback=-1.0), Interaction("3", "bye")]
+    >>> [(pair.text, pair.second) for pair in accepted(logs)]
+    [('how much?', '5 euros')]
+    """
+    return [
+        Example(mask_pii(one.text), interaction_id=one.id, second=mask_pii(one.reply))
+        for one in interactions
+        if one.reply and (one.feedback is None or one.feedback >= 0)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Divided:
     """Pairs, divided by their questions, and all answers."""
@@ -74,7 +90,8 @@ def divide(pairs: Sequence[Example], *, seed: int = 0) -> Divided:
 
     Raises DataError where there are too few pairs.
     """
-    kept = [pair for pair in dict.fromkeys(pairs) if pair.text.strip() and pair.second.strip()]
+    whole = (pair for pair in pairs if pair.text.strip() and pair.second.strip())
+    kept = list({(pair.text, pair.second): pair for pair in whole}.values())
     questions = list(dict.fromkeys(pair.text for pair in kept))
     if len(questions) < MIN_PAIRS:
         raise DataError(
