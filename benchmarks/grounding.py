@@ -9,7 +9,8 @@ also a retriever tuned on the questions that logs have of the base's own intents
 
 - `refused_unanswerable`: share of unanswerable questions that nothing is said to.
 - `refused_answerable`: the same of answerable ones. *identical* ones are questions of the base as
-  they stand there, *paraphrased* ones ask for it in other words.
+  they stand there (in Chinese alone), *paraphrased* ones ask for it in other words. Where most are
+  identical, look at `refused_paraphrased`.
 - `right_source`: of the paraphrased questions that are answered, how many by a piece that answers.
 - `without_source`: sentences of answers that are not in the piece they are said to be from.
 
@@ -79,7 +80,7 @@ def measure(asked: list[Asked], base: SmallBase, support: LearnedSupport) -> Fig
     return {
         "refused_unanswerable": fmean(refused["unanswerable"]),
         "refused_answerable": fmean(refused["identical"] + refused["paraphrased"]),
-        "refused_identical": fmean(refused["identical"]),
+        "refused_identical": fmean(refused["identical"]) if refused["identical"] else 0.0,
         "refused_paraphrased": fmean(refused["paraphrased"]),
         "right_source": fmean(right) if right else 0.0,
         "auc_paraphrased": float(roc_auc_score(truth, [chances[k] for k in free])),
@@ -121,7 +122,8 @@ def english(options: argparse.Namespace) -> dict[str, Figures]:
         if options.tuned:
             with tempfile.TemporaryDirectory() as folder:
                 backbone = side.backbone(options.backbone or ground.backbone)
-                gain = tune_retriever(ground.logs, backbone, Path(folder))
+                logs = asked.logs[:: max(1, len(asked.logs) // (options.logs or len(asked.logs)))]
+                gain = tune_retriever(logs, backbone, Path(folder))
                 SCREEN.print(f"{ground.name}: {gain}", markup=False)
                 if gain.wins:
                     model = load_model(Path(folder))
@@ -159,6 +161,7 @@ def main() -> None:
     parser = folder_option(__doc__, folder="that holds the sets")
     parser.add_argument("--draws", type=int, default=5, help="halves of the English intents")
     parser.add_argument("--asked", type=int, default=20, help="questions an answer, from the logs")
+    parser.add_argument("--logs", type=int, default=0, help="rows to tune on, about; 0: all")
     parser.add_argument("--languages", nargs="+", default=["zh", "en"], choices=["zh", "en"])
     parser.add_argument("--backbone", default="", help="of both languages, to see that it runs")
     parser.add_argument("--tuned", action=argparse.BooleanOptionalAction, default=True)

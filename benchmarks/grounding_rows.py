@@ -5,8 +5,8 @@ something (it has a question word and at least five characters, and no number wa
 it): greetings and thanks need no knowledge. Of equal questions the first is kept. A seeded half of
 the questions, with their answers, is the base. A question of the base is answerable. One of the
 other half is not unanswerable for that alone: shops are asked the same things all day. So a seeded
-sample of that half was read, each question beside what two searches (multilingual E5 and BM25)
-found nearest in the base, and judged: does one of these rows ask the same, so that its answer
+sample of that half was read, each question beside the rows of the base that share most with it (by
+BM25 and by pairs of characters), and judged: does one of these ask the same, so that its answer
 would do? `grounding_labels.json` has the verdicts by row number, no text. What was judged
 answerable is the *paraphrased* part; the rest of the sample is *unanswerable*.
 
@@ -134,7 +134,7 @@ def bitext(data: Path, *, draw: int, n_asked: int = 0) -> Grounding:
             Passage(f"{intent}.{k}", "faq.csv", "", TEMPLATES[intent][1], 0.0, question=text)
             for k, text in enumerate(list(dict.fromkeys(some))[:n_asked])
         ]
-    asked = [Asked(one.question, "identical", frozenset([one.id])) for one in pieces]
+    asked = []
     for text, intent in _read_bitext(folder / "test.csv"):
         is_known = intent in known
         answers = frozenset(one.id for one in pieces if one.id.split(".")[0] == intent)

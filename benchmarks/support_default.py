@@ -37,10 +37,7 @@ from tailorbird.knowledge.support_fitting import (
 )
 from tailorbird.records import Passage
 
-PROVENANCE = (
-    "{n:,} searches in bases made of ATEC, BUSTM (test_public), CLINC150 (test) and Banking77 "
-    "(test), with multilingual-e5-small and all-MiniLM-L6-v2: benchmarks/support_default.py"
-)
+PROVENANCE = "{n:,} searches in bases made of {parts} (benchmarks/support_default.py)"
 Groups = list[list[str]]
 N_GROUPS, N_ASKED = 400, 3
 REFUSED_ANSWERABLE = 0.06
@@ -116,7 +113,7 @@ def searches(groups: Groups, embed: Embed, *, seed: int, n_phrasings: int = 1) -
     groups = groups[:N_GROUPS]
     known, unknown = groups[: len(groups) // 2], groups[len(groups) // 2 :]
     pieces = [
-        Passage(f"{g}.{k}", "base", "", f"{g}.{k}", 0.0, question=text)
+        Passage(f"{g}.{k}", "base", "", str(g), 0.0, question=text)
         for g, group in enumerate(known)
         for k, text in enumerate(group[:n_phrasings])
     ]
@@ -170,9 +167,9 @@ def main() -> None:
         for name, (read, encoders) in SETS.items():
             if encoder in encoders:
                 groups = read(options.data)
-                parts[f"{name}, {encoder}"] = [
+                parts[f"{name} with {encoder}"] = [
                     *searches(groups, embed, seed=0),
-                    *searches(groups, embed, seed=1, n_phrasings=2),
+                    *searches(groups, embed, seed=1, n_phrasings=4),
                 ]
     for left, held in parts.items():
         rest = [one for name, part in parts.items() if name != left for one in part]
@@ -180,7 +177,7 @@ def main() -> None:
         print(f"{left}, fitted on the others: {quality(model, held)}")
     everything = [one for part in parts.values() for one in part]
     model = fit_labelled(everything, refused_answerable=REFUSED_ANSWERABLE)
-    model = replace(model, provenance=PROVENANCE.format(n=len(everything)))
+    model = replace(model, provenance=PROVENANCE.format(n=len(everything), parts="; ".join(parts)))
     print(json.dumps(model.to_json(), indent=1))
     if options.write:
         model.save(options.write)

@@ -35,7 +35,9 @@ def test_cosines_are_taken_against_the_background_of_the_question() -> None:
 
 def test_a_piece_that_says_the_same_takes_no_lead_away() -> None:
     twin = replace(RETURNS, id="3", cosine=0.89)
-    assert of("return a lamp", RETURNS, twin, COLOURS)["lead"][0] == pytest.approx(0.5)
+    found = of("return a lamp", RETURNS, twin, COLOURS)
+    assert found["lead"][0] == pytest.approx(0.5)
+    assert found["echo"] == [0.5, 0.5, 0.0]
 
 
 def test_rare_words_count_more_than_common_ones() -> None:

@@ -91,8 +91,8 @@ def test_what_ships_tells_near_from_far_and_says_where_it_is_from() -> None:
     support = LearnedSupport.default().knowing(PIECES)
     assert best(support, KNOWN[0])[0] > best(support, UNKNOWN[0])[0]
     assert support.weights["nearness"] > 0
-    for name in ("ATEC", "BUSTM", "CLINC150", "Banking77"):
-        assert name in support.provenance
+    assert "clinc150" in support.provenance
+    assert "support_default" in support.provenance
 
 
 def test_contributions_and_bias_make_the_probability() -> None:

@@ -1,4 +1,4 @@
-"""What speaks for a passage answering a question: nine numbers that a person can look at.
+"""What speaks for a passage answering a question: ten numbers that a person can look at.
 
 They compare with each other across bases, languages and encoders: cosines are taken against the
 question's own background in the base, and words count by how rarely the base has them. Shape
@@ -26,6 +26,7 @@ FEATURES: tuple[tuple[str, str], ...] = (
     ("nearness", "the cosine, where 0 is the mean of the base and 1 the same direction"),
     ("height", "the cosine above that mean, in fives of standard deviations"),
     ("lead", "its nearness above that of the best other passage, at most 0.5"),
+    ("echo", "share of the other passages found that say the same, for other questions"),
     ("coverage", "share of the question's words that the passage has, rare ones counting more"),
     ("match", "Dice of the question's words and those of what the passage answers"),
     ("shape", "the same of pairs of characters, which forgives typing errors"),
@@ -129,15 +130,14 @@ def evidence(question: str, passages: Sequence[Passage], words: Words) -> Floats
     rows = []
     for k, passage in enumerate(passages):
         others = [n for i, n in enumerate(near) if i != k and passages[i].text != passage.text]
-        lead = near[k] - max(others, default=0.0)
+        lead = float(np.clip(near[k] - max(others, default=0.0), -0.5, 0.5))
+        echo = (len(passages) - 1 - len(others)) / max(1, len(passages) - 1)
         mean, spread = passage.background
         height = (passage.cosine - mean) / (5 * spread) if spread > 0 else near[k]
         all_terms = set(terms(f"{passage.question} {passage.heading} {passage.text}"))
         coverage = words.total(asked & all_terms) / weight
         match, shape = _likeness(question, asked, passage, words)
-        rows.append(
-            [near[k], height, float(np.clip(lead, -0.5, 0.5)), coverage, match, shape, *about]
-        )
+        rows.append([near[k], height, lead, echo, coverage, match, shape, *about])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
 
 
