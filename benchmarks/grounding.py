@@ -24,6 +24,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -113,7 +114,7 @@ def english(options: argparse.Namespace) -> dict[str, Figures]:
     """Means over the draws of the intents, without and with a tuned retriever."""
     all_draws: defaultdict[str, list[Figures]] = defaultdict(list)
     file = options.cache and options.cache / "vectors_minilm.npz"
-    plain = remembered(untuned(options.backbone or "minilm"), file)
+    plain = remembered(lambda: untuned(options.backbone or "minilm"), file)
     for draw in range(options.draws):
         ground = bitext(options.data, draw=draw)
         found = figures_of(ground, plain)
@@ -126,8 +127,7 @@ def english(options: argparse.Namespace) -> dict[str, Figures]:
                 gain = tune_retriever(logs, backbone, Path(folder))
                 SCREEN.print(f"{ground.name}: {gain}", markup=False)
                 if gain.wins:
-                    model = load_model(Path(folder))
-                    tuned = remembered(model)
+                    tuned = remembered(partial(load_model, Path(folder)))
                     found |= figures_of(ground, tuned, ", tuned from logs")
                     found |= figures_of(asked, tuned, ", both")
         for name, figures in found.items():
@@ -170,9 +170,8 @@ def main() -> None:
     file = options.cache and options.cache / "vectors_grounding.npz"
     found: dict[str, dict[str, Figures]] = {}
     if "zh" in options.languages:
-        found["taobao"] = figures_of(
-            taobao(options.data), remembered(untuned(options.backbone or "e5"), file)
-        )
+        plain = remembered(lambda: untuned(options.backbone or "e5"), file)
+        found["taobao"] = figures_of(taobao(options.data), plain)
     if "en" in options.languages:
         found["bitext"] = english(options)
     show(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,12 @@ def untuned(name: str) -> TextModel:
     return build_model(side.backbone(name), [], settings=ModelSettings(), spec=spec).eval()
 
 
-def remembered(model: TextModel, file: Path | None = None) -> Embed:
-    """Vectors of texts, each text embedded once; kept in *file* (.npz) where one is given."""
+def remembered(load: Callable[[], TextModel], file: Path | None = None) -> Embed:
+    """Vectors of texts, each text embedded once; kept in *file* (.npz) where one is given.
+
+    The model is loaded where a text is new.
+    """
+    loaded = cache(load)
     known: dict[tuple[str, bool], NDArray[np.float32]] = {}
     if file is not None and file.is_file():
         with np.load(file) as saved:
@@ -46,7 +50,7 @@ def remembered(model: TextModel, file: Path | None = None) -> Embed:
     def vectors(texts: Sequence[str], is_query: bool) -> NDArray[np.float32]:
         new = [t for t in dict.fromkeys(texts) if (t, is_query) not in known]
         if new:
-            found = embed(model, new, is_query=is_query)
+            found = embed(loaded(), new, is_query=is_query)
             known.update({(t, is_query): row for t, row in zip(new, found, strict=True)})
             if file is not None:
                 np.savez(

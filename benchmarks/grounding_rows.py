@@ -5,9 +5,9 @@ something (it has a question word and at least five characters, and no number wa
 it): greetings and thanks need no knowledge. Of equal questions the first is kept. A seeded half of
 the questions, with their answers, is the base. A question of the base is answerable. One of the
 other half is not unanswerable for that alone: shops are asked the same things all day. So a seeded
-sample of that half was read, each question beside the rows of the base that share most with it (by
-BM25 and by pairs of characters), and judged: does one of these ask the same, so that its answer
-would do? `grounding_labels.json` has the verdicts by row number, no text. What was judged
+sample of that half was read, each question beside the rows of the base that are nearest to it (by
+BM25, by pairs of characters, and by multilingual E5), and judged: does one of these ask the same,
+so that its answer would do? `grounding_labels.json` has the verdicts by row number, no text. What was judged
 answerable is the *paraphrased* part; the rest of the sample is *unanswerable*.
 
 **English**, from `bitext_customer_service`: a seeded half of the 27 intents has its written answer

@@ -16,6 +16,7 @@ from tailorbird.knowledge.evidence import FEATURES, Words, terms
 from tailorbird.knowledge.rewording import reword
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.support_fitting import (
+    Goal,
     Searched,
     fit_labelled,
     fit_support,
@@ -141,7 +142,7 @@ def searched(question: str, answer: str = "") -> Searched:
 def test_labels_are_learned_where_there_are_some() -> None:
     rows = [searched(f"how to {p.id.replace('-', ' a ')}", p.id) for p in PIECES]
     rows += [searched(question) for question in UNKNOWN * 5]
-    support = fit_labelled(rows, refused_answerable=0.1)
+    support = fit_labelled(rows, Goal(answerable=0.1))
     assert support.expected["refused_answerable"] <= 0.1
     assert support.expected["refused_unanswerable"] == 1.0
 
@@ -150,7 +151,8 @@ def test_a_threshold_refuses_at_most_the_share_that_was_asked_for() -> None:
     rows = [searched(f"{p.id.replace('-', ' the ')} now", p.id) for p in PIECES]
     rows += [searched(UNKNOWN[0])]
     for share in (0.0, 0.1, 0.5):
-        support = with_threshold(LearnedSupport.default(), rows, refused_answerable=share)
+        goal = Goal(answerable=share, unanswerable=1.0)
+        support = with_threshold(LearnedSupport.default(), rows, goal)
         assert support.expected["refused_answerable"] <= share
     assert support.expected["refused_answerable"] > 0.3
 

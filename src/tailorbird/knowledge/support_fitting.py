@@ -8,6 +8,7 @@ stays near the coefficients that come with the package, whose questions were rew
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,6 +34,19 @@ MIN_PIECES = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """What a threshold is to refuse."""
+
+    answerable: float = 0.05
+    """At most this share of the questions that can be answered, in [0, 1)."""
+    unanswerable: float = 0.92
+    """Where more of those that cannot would be refused, the threshold is lower."""
+
+
+DEFAULT_GOAL = Goal()
+
+
+@dataclass(frozen=True, slots=True)
 class Searched:
     """One question with what a search found, and which of it answers."""
 
@@ -50,7 +64,7 @@ def fit_support(
     *,
     start: LearnedSupport | None = None,
     n_questions: int = 300,
-    refused_answerable: float = 0.05,
+    goal: Goal = DEFAULT_GOAL,
     pull: float = 30.0,
     seed: int = 0,
 ) -> LearnedSupport:
@@ -61,7 +75,7 @@ def fit_support(
         search: of the base; a few hundred searches are made.
         start: where the fit starts, and is held near; None: what comes with the package.
         n_questions: pieces whose questions are taken, drawn by *seed*.
-        refused_answerable: share of its own questions that the threshold may turn away.
+        goal: what the threshold is to refuse.
         pull: how many searches the coefficients of *start* count as.
         seed: of the drawing and of the rewording.
 
@@ -83,7 +97,7 @@ def fit_support(
         provenance=f"{len(searched)} searches for the base's own questions, reworded, with and "
         f"without the piece they belong to; held near: {start.provenance}",
     )
-    return with_threshold(fitted, searched, refused_answerable=refused_answerable)
+    return with_threshold(fitted, searched, goal)
 
 
 def own_searches(
@@ -143,7 +157,7 @@ def rows_of(searched: Sequence[Searched]) -> tuple[Floats, Floats]:
     return np.concatenate(rows), np.array(truth)
 
 
-def fit_labelled(searched: Sequence[Searched], *, refused_answerable: float) -> LearnedSupport:
+def fit_labelled(searched: Sequence[Searched], goal: Goal = DEFAULT_GOAL) -> LearnedSupport:
     """A support model from labelled searches, of one base or of several.
 
     How the coefficients that come with the package were made.
@@ -153,7 +167,7 @@ def fit_labelled(searched: Sequence[Searched], *, refused_answerable: float) -> 
     model = LogisticRegression(max_iter=1000).fit(rows / scale, truth)
     weights = dict(zip((n for n, _ in FEATURES), (model.coef_[0] / scale).tolist(), strict=True))
     fitted = LearnedSupport(weights, float(model.intercept_[0]), threshold=0.5)
-    return with_threshold(fitted, searched, refused_answerable=refused_answerable)
+    return with_threshold(fitted, searched, goal)
 
 
 def _near(start: LearnedSupport, rows: Floats, truth: Floats, *, pull: float) -> LearnedSupport:
@@ -180,9 +194,9 @@ def _near(start: LearnedSupport, rows: Floats, truth: Floats, *, pull: float) ->
 
 
 def with_threshold(
-    support: LearnedSupport, searched: Sequence[Searched], *, refused_answerable: float
+    support: LearnedSupport, searched: Sequence[Searched], goal: Goal = DEFAULT_GOAL
 ) -> LearnedSupport:
-    """The same with the highest threshold that refuses at most that share of the answerable.
+    """The same with the threshold for *goal*.
 
     Raises KnowledgeError where no search has an answer.
     """
@@ -194,11 +208,11 @@ def with_threshold(
             where="knowledge",
             cure="look whether the encoder fits the language of the documents",
         )
-    threshold = threshold_for(scores[is_answerable], refused_answerable)
-    rest = scores[~is_answerable]
+    known, unknown = scores[is_answerable], scores[~is_answerable]
+    threshold = threshold_for(known, unknown, goal)
     expected = {
-        "refused_answerable": float((scores[is_answerable] < threshold).mean()),
-        "refused_unanswerable": float((rest < threshold).mean()) if rest.size else 1.0,
+        "refused_answerable": float((known < threshold).mean()),
+        "refused_unanswerable": float((unknown < threshold).mean()) if unknown.size else 1.0,
     }
     return replace(support, threshold=threshold, expected=expected)
 
@@ -212,11 +226,23 @@ def best_of(support: LearnedSupport, searched: Sequence[Searched]) -> Floats:
     return np.array(found)
 
 
-def threshold_for(answerable: Floats, refused: float) -> float:
-    """The highest threshold that at most the share *refused* of the scores is below.
+def threshold_for(known: Floats, unknown: Floats, goal: Goal) -> float:
+    """The highest threshold that keeps to *goal* on the best scores of searches.
 
-    >>> threshold_for(np.array([0.1, 0.5, 0.8, 0.9]), 0.25)
+    Questions that a base rewords for itself are nearer to it than those of people, so that the
+    quantile of *known* scores alone would be too high in a small base; what is already refused
+    often enough needs no higher one.
+
+    >>> known, unknown = np.array([0.1, 0.5, 0.8, 0.9]), np.array([0.05, 0.1, 0.2, 0.3])
+    >>> threshold_for(known, unknown, Goal(answerable=0.25, unanswerable=1.0))
     0.5
+    >>> round(threshold_for(known, unknown, Goal(answerable=0.25, unanswerable=0.75)), 4)
+    0.2
     """
-    ordered = np.sort(answerable)
-    return float(ordered[min(len(ordered) - 1, int(refused * len(ordered)))])
+    ordered = np.sort(known)
+    most = float(ordered[min(len(ordered) - 1, int(goal.answerable * len(ordered)))])
+    others = np.sort(unknown)
+    n_refused = math.ceil(goal.unanswerable * len(others))
+    if not n_refused:
+        return most
+    return min(most, float(np.nextafter(others[n_refused - 1], np.inf)))
