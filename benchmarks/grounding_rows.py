@@ -7,8 +7,8 @@ the questions, with their answers, is the base. A question of the base is answer
 other half is not unanswerable for that alone: shops are asked the same things all day. So a seeded
 sample of that half was read, each question beside the rows of the base that are nearest to it (by
 BM25, by pairs of characters, and by multilingual E5), and judged: does one of these ask the same,
-so that its answer would do? `grounding_labels.json` has the verdicts by row number, no text. What was judged
-answerable is the *paraphrased* part; the rest of the sample is *unanswerable*.
+so that its answer would do? `grounding_labels.json` has the verdicts by row number, no text. What
+was judged answerable is the *paraphrased* part; the rest of the sample is *unanswerable*.
 
 **English**, from `bitext_customer_service`: a seeded half of the 27 intents has its written answer
 (`grounding_templates`) in the base, the test part's questions of all intents are asked. They are

@@ -233,7 +233,7 @@ def threshold_for(known: Floats, unknown: Floats, goal: Goal) -> float:
     quantile of *known* scores alone would be too high in a small base; what is already refused
     often enough needs no higher one.
 
-    >>> known, unknown = np.array([0.1, 0.5, 0.8, 0.9]), np.array([0.05, 0.1, 0.2, 0.3])
+    >>> known, unknown = np.array([0.1, 0.5, 0.8, 0.9]), np.array([0.05, 0.1, 0.2, 0.7])
     >>> threshold_for(known, unknown, Goal(answerable=0.25, unanswerable=1.0))
     0.5
     >>> round(threshold_for(known, unknown, Goal(answerable=0.25, unanswerable=0.75)), 4)
