@@ -37,7 +37,7 @@ from benchmarks.grounding_base import Embed, SmallBase, remembered, untuned
 from benchmarks.grounding_rows import Asked, Grounding, bitext, taobao
 from benchmarks.rounds import SCREEN, folder_option
 from tailorbird.hardware import processor
-from tailorbird.knowledge.evidence import sentences
+from tailorbird.knowledge import sentences
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.support_fitting import N_FOUND, fit_support
 from tailorbird.knowledge.tuning import tune_retriever

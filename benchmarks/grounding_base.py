@@ -23,6 +23,8 @@ from tailorbird.records import Passage
 from tailorbird.tuning.tasks import find_task
 
 Embed = Callable[[Sequence[str], bool], NDArray[np.float32]]
+N_SAVED = 16
+"""Fewer new texts are no reason to write a file."""
 DAMPING = 60
 """Of reciprocal-rank fusion; Cormack et al. 2009."""
 
@@ -52,7 +54,7 @@ def remembered(load: Callable[[], TextModel], file: Path | None = None) -> Embed
         if new:
             found = embed(loaded(), new, is_query=is_query)
             known.update({(t, is_query): row for t, row in zip(new, found, strict=True)})
-            if file is not None:
+            if file is not None and len(new) >= N_SAVED:
                 np.savez(
                     file,
                     texts=np.array([t for t, _ in known]),

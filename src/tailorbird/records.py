@@ -257,7 +257,7 @@ class Passage:
     """Of a question with its answer: the question."""
     cosine: float = 0.0
     """Of the vectors of the question asked and of what is searched, in [-1, 1]."""
-    background: tuple[float, float] = (0.0, 0.0)
+    background: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
     """Mean and standard deviation of the asked question's cosines with the pieces of the base."""
 
 

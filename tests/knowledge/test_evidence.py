@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tailorbird.knowledge.evidence import FEATURES, Words, evidence, sentences, terms
+from tailorbird.knowledge.evidence import FEATURES, Words, evidence, terms
 from tailorbird.records import Passage
 
 COLUMNS = {name: k for k, (name, _) in enumerate(FEATURES)}
@@ -80,8 +80,3 @@ def test_odd_questions_give_finite_numbers(question: str) -> None:
     empty = Passage("1", "d", "", "", 0.0)
     assert np.isfinite(evidence(question, [RETURNS, empty], Words.of(["a"]))).all()
     assert evidence(question, [], Words()).shape == (0, len(FEATURES))
-
-
-def test_sentences_end_at_full_stops_of_both_languages_and_not_in_numbers() -> None:
-    assert sentences("运费 3.5 元。满 99 包邮！") == ["运费 3.5 元。", "满 99 包邮！"]
-    assert sentences("  ") == []

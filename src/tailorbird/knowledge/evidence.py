@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tailorbird.knowledge.chunking import sentences
 from tailorbird.records import Passage
 from tailorbird.text import cut_words, language_of
 
@@ -48,7 +49,6 @@ COMMON_WEIGHT = 0.25
 N_REMEMBERED = 4096
 """Texts whose words are remembered: the same passages are found again and again."""
 
-_SENTENCE = re.compile(r"(?<=[。！？!?；;\n])\s*|(?<=\.)\s+")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
@@ -167,15 +167,6 @@ def _likeness(
 def _parts(passage: Passage) -> list[str]:
     heading = passage.heading.split(" › ")[-1]
     return [part for part in (heading, *sentences(passage.text)) if part.strip()]
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a text, in Chinese or English, without the spaces around them.
-
-    >>> sentences("Wait 3.5 days. Then ask! 好的。谢谢")
-    ['Wait 3.5 days.', 'Then ask!', '好的。', '谢谢']
-    """
-    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
 
 
 @lru_cache(maxsize=N_REMEMBERED)

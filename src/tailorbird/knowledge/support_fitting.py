@@ -19,7 +19,8 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from tailorbird.errors import KnowledgeError
-from tailorbird.knowledge.evidence import FEATURES, Floats, Words, evidence, sentences
+from tailorbird.knowledge.chunking import sentences
+from tailorbird.knowledge.evidence import FEATURES, Floats, Words, evidence
 from tailorbird.knowledge.rewording import reword
 from tailorbird.knowledge.support import LearnedSupport, sigmoid
 from tailorbird.records import Passage
