@@ -22,9 +22,6 @@ from benchmarks.trainer import NO_DROPOUT
 from tailorbird.records import Example
 from tailorbird.weights import BackboneFolder
 
-RATE = 1e-4
-"""What our plan takes for such pairs, where no other is given."""
-
 
 @dataclass(frozen=True, slots=True)
 class How:
@@ -32,7 +29,6 @@ class How:
 
     n_epochs: int
     rate: float
-    """0: `RATE`."""
     attention: str
     max_tokens: int
 
@@ -60,7 +56,7 @@ def tuned(
         output_dir=place,
         num_train_epochs=how.n_epochs,
         per_device_train_batch_size=64,
-        learning_rate=how.rate or RATE,
+        learning_rate=how.rate,
         warmup_steps=0.1,
         weight_decay=0.01,
         bf16=True,

@@ -97,7 +97,7 @@ def matching(rows: Matching, match: Match) -> dict[str, float]:
 def f1(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> float:
     """Of the class *same*."""
     hits = float((truth & guess).sum())
-    return 2 * hits / (truth.sum() + guess.sum()) if hits else 0.0
+    return float(2 * hits / (truth.sum() + guess.sum())) if hits else 0.0
 
 
 def by_words(queries: Sequence[str], passages: Sequence[str]) -> Floats:
@@ -178,10 +178,21 @@ def n_epochs(options: argparse.Namespace, n_rows: int) -> int:
     return int(options.epochs) if n_rows >= 1000 else 4 * int(options.epochs)
 
 
+def settings_for(options: argparse.Namespace, n_rows: int) -> Settings:
+    """Ours: as planned, but for the epochs and the size of batches."""
+    epochs = n_epochs(options, n_rows)
+    return Settings(tuning=TuningSettings(n_epochs=epochs, batch_size=64, patience=0))
+
+
+def planned_rate(options: argparse.Namespace, n_rows: int) -> float:
+    """The rate that our plan takes for so many pairs."""
+    plan, _ = plan_tuning(untuned(options.backbone), n_rows, settings_for(options, n_rows))
+    return plan.learning_rate
+
+
 def tuned(options: argparse.Namespace, task: str, rows: list[Example]) -> tuple[TextModel, float]:
     """E5 tuned by *task* on *rows*, and the seconds that took."""
-    epochs = n_epochs(options, len(rows))
-    settings = Settings(tuning=TuningSettings(n_epochs=epochs, batch_size=64, patience=0))
+    settings = settings_for(options, len(rows))
     torch.manual_seed(0)
     labels = find_task(task).labels(rows)
     model = build_model(
@@ -245,9 +256,9 @@ def sentence_transformers(options: argparse.Namespace) -> dict[str, float]:
     for name, rows in sets(options).items():
         pairs = pairs_of(rows)
         with tempfile.TemporaryDirectory() as place:
-            how = mnrl_peer.How(
-                n_epochs(options, len(pairs)), options.peer_rate, options.attention, MAX_TOKENS
-            )
+            rate = options.peer_rate or planned_rate(options, len(pairs))
+            epochs = n_epochs(options, len(pairs))
+            how = mnrl_peer.How(epochs, rate, options.attention, MAX_TOKENS)
             vectors, taken = mnrl_peer.tuned(folder, pairs, how, place)
         seconds += taken
         found |= figures(name, rows, vectors)
