@@ -66,7 +66,7 @@ def fit_support(
     start: LearnedSupport | None = None,
     n_questions: int = 300,
     goal: Goal = DEFAULT_GOAL,
-    pull: float = 30.0,
+    pull: float = 300.0,
     seed: int = 0,
 ) -> LearnedSupport:
     """The support model of a base, fitted without labels.
@@ -91,7 +91,7 @@ def fit_support(
     start = start or LearnedSupport.default()
     words = Words.of(f"{one.question} {one.heading} {one.text}" for one in pieces)
     searched = own_searches(pieces, search, words, n_questions=n_questions, seed=seed)
-    fitted = _near(start, *rows_of(searched), pull=pull)
+    fitted = _near(start, *rows_of(searched, sure=True), pull=pull)
     fitted = replace(
         fitted,
         words=words,
@@ -151,10 +151,19 @@ def _is_twin(one: Passage, piece: Passage) -> bool:
     return one.id == piece.id or one.text == piece.text or is_same_question
 
 
-def rows_of(searched: Sequence[Searched]) -> tuple[Floats, Floats]:
-    """(N, F) features of all passages of all searches, and (N,) whether they answer."""
-    rows = [evidence(one.question, one.passages, one.words) for one in searched]
-    truth = [float(answers) for one in searched for answers in one.answers]
+def rows_of(searched: Sequence[Searched], *, sure: bool = False) -> tuple[Floats, Floats]:
+    """(N, F) features of all passages of all searches, and (N,) whether they answer.
+
+    *sure*: of a search that has an answer, the answers alone. What else is found for a base's own
+    question may answer as well, where a base has much the same question many times.
+    """
+    rows: list[Floats] = []
+    truth: list[float] = []
+    for one in searched:
+        answers = np.array(one.answers)
+        kept = answers if sure and answers.any() else np.ones(len(answers), dtype=bool)
+        rows.append(evidence(one.question, one.passages, one.words)[kept])
+        truth += answers[kept].astype(float).tolist()
     return np.concatenate(rows), np.array(truth)
 
 
