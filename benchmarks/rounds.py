@@ -29,7 +29,11 @@ Side = Callable[[argparse.Namespace], dict[str, float]]
 
 
 def compare(
-    parser: argparse.ArgumentParser, sides: Mapping[str, Side], module: str
+    parser: argparse.ArgumentParser,
+    sides: Mapping[str, Side],
+    module: str,
+    *,
+    n_rounds: int = 3,
 ) -> dict[str, dict[str, float]] | None:
     """The median figures of every side; None in a child process, which has printed its own.
 
@@ -37,8 +41,9 @@ def compare(
         parser: the benchmark's options; ``--rounds`` and ``--side`` are added here.
         sides: name → function.
         module: as ``benchmarks.train_throughput``, to start it again.
+        n_rounds: how often each side runs where --rounds does not say.
     """
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
+    parser.add_argument("--rounds", type=int, default=n_rounds, help="how often each side runs")
     parser.add_argument("--side", choices=sides, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:

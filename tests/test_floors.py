@@ -79,6 +79,8 @@ PASSAGES = {
     ("jobs", "tuning.loop"),  # several runs that share one step
     ("jobs", "tuning.gradients"),  # and their gradients
     ("jobs", "data.batching"),  # in parts that fit
+    ("cli", "knowledge.tuning"),  # what one verb does
+    ("knowledge", "evaluation.gains"),  # a tuned search against the one before it
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan
     ("assistants", "serving.schemas"),  # and how refusals look

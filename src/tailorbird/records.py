@@ -259,6 +259,10 @@ class Passage:
     """Calibrated probability that it answers the question, in [0, 1]."""
     question: str = ""
     """Of a question with its answer: the question."""
+    cosine: float = 0.0
+    """Of the vectors of the question asked and of what is searched, in [-1, 1]."""
+    background: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
+    """Mean and standard deviation of the asked question's cosines with the pieces of the base."""
 
 
 @dataclass(frozen=True, slots=True)

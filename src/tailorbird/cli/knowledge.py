@@ -12,15 +12,18 @@ import typer
 from rich.markup import escape
 
 from tailorbird.cli.display import SCREEN, print_json
+from tailorbird.cli.knowledge_tune import tune
 from tailorbird.cli.options import AsJson, Workspace
 
 if TYPE_CHECKING:
     from tailorbird.knowledge import KnowledgeBase
 
 app = typer.Typer(
-    help="Documents that the assistant may answer from: add, list, search, remove.",
+    help="Documents that the assistant may answer from: add, list, search, remove, tune.",
     no_args_is_help=True,
 )
+
+app.command()(tune)
 
 Encoder = Annotated[
     str,

@@ -156,6 +156,10 @@ class KnowledgeBase:
         with self.workspace.writing() as session:
             drafts.settle(session, draft_id, "rejected", reviewer)
 
+    def passages(self) -> list[Passage]:
+        """All pieces, as `support_fitting.fit_support` wants them."""
+        return [entry.passage() for entry in self._follow().shelf.entries]
+
     def search(self, question: str, *, k: int = 5) -> list[Passage]:
         """At most *k* passages that fit the *question* best, best first.
 

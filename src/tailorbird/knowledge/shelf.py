@@ -14,6 +14,8 @@ from tailorbird.records import Passage
 
 N_CANDIDATES = 50
 """Taken from each index before they are fused."""
+N_BACKGROUND = 2000
+"""Pieces, evenly spread, that a question's cosines are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,19 @@ class Entry:
         facts = (passage.id, passage.document, passage.heading, passage.question, passage.text)
         return cls(*facts, vector, tuple(words))
 
-    def passage(self, score: float) -> Passage:
+    def passage(
+        self, score: float = 0.0, cosine: float = 0.0, background: tuple[float, float] = (0.0, 0.0)
+    ) -> Passage:
         """What is found."""
         return Passage(
-            self.id, self.document, self.heading, self.text, score, question=self.question
+            self.id,
+            self.document,
+            self.heading,
+            self.text,
+            score,
+            question=self.question,
+            cosine=cosine,
+            background=background,
         )
 
 
@@ -50,6 +61,8 @@ class Shelf:
         self.entries = list(entries)
         vectors = [entry.vector for entry in self.entries]
         self._dense = DenseIndex(np.stack(vectors) if vectors else np.empty((0, 0), np.float32))
+        some = vectors[:: -(-len(vectors) // N_BACKGROUND) or 1]
+        self._some = np.stack(some) if some else np.empty((0, 0), np.float32)  # (S, D)
         self._words = WordIndex([entry.words for entry in self.entries])
 
     def search(self, question: str, vector: np.ndarray, n: int) -> Sequence[Passage]:
@@ -57,4 +70,13 @@ class Shelf:
         wide = max(n, N_CANDIDATES)
         near = [place for place, _ in self._dense.best(vector, wide)]
         named = self._words.best(words_of(question), wide)
-        return [self.entries[place].passage(score) for place, score in fuse([near, named])[:n]]
+        if not self.entries:
+            return []
+        others = self._some @ vector  # (S,)
+        background = (float(others.mean()), float(others.std()))
+        return [
+            self.entries[place].passage(
+                score, float(self.entries[place].vector @ vector), background
+            )
+            for place, score in fuse([near, named])[:n]
+        ]

@@ -152,22 +152,22 @@ def multiple_negatives(
 
     Args:
         queries: (B, D).
-        answers: (B, D), row i belongs to query i; the others are its negatives.
+        answers: (B + K, D), row i belongs to query i; the others are its negatives.
         scale: what cosines are multiplied by, the inverse of a temperature.
-        is_same: (B, B) bool, where answer j is right for query i too, and so no negative of it.
+        is_same: (B, B + K) bool, where answer j is right for query i too, and so no negative of it.
         symmetric: let each answer find its query as well, and take the mean of both (the loss of
             CLIP, Radford et al. 2021, figure 3).
 
     >>> round(multiple_negatives(torch.ones(4, 2), torch.ones(4, 2)).item(), 4)
     1.3863
     """
-    scores = scale * F.normalize(queries, dim=-1) @ F.normalize(answers, dim=-1).T  # (B, B)
+    scores = scale * F.normalize(queries, dim=-1) @ F.normalize(answers, dim=-1).T  # (B, B + K)
     own = torch.arange(len(scores), device=scores.device)
     if is_same is not None:
-        is_own = own[:, None] == own
+        is_own = own[:, None] == torch.arange(scores.shape[1], device=scores.device)
         scores = scores.masked_fill(is_same & ~is_own, float("-inf"))
     loss = F.cross_entropy(scores, own)
-    return (loss + F.cross_entropy(scores.T, own)) / 2 if symmetric else loss
+    return (loss + F.cross_entropy(scores.T[: len(own)], own)) / 2 if symmetric else loss
 
 
 def cosine_distance(firsts: Tensor, seconds: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from tailorbird.config import LossSettings, MethodSettings, ModelSettings, Settings
 from tailorbird.errors import ConfigError
 from tailorbird.modeling import TextModel, build_model, load_model, save_model
-from tailorbird.records import Example
+from tailorbird.records import Candidate, Example
 from tailorbird.tuning import TuningRun, plan_tuning, tune
 from tailorbird.tuning.tasks import TASKS, encode_examples
 from tailorbird.tuning.tasks.retrieval import ranks_of
@@ -125,3 +125,37 @@ def test_answers_are_similarities_of_pairs_and_vectors_of_texts(model_of: ModelO
     assert -1 <= pair["similarity"] <= 1.0001
     assert len(alone["embedding"]) == 32
     assert sum(x * x for x in alone["embedding"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_hard_negatives_are_negatives_of_every_query_but_those_they_answer(
+    model_of: ModelOf,
+) -> None:
+    model = model_of("retrieval")
+    pairs = [
+        Example("a b", second="c", candidates=(Candidate("e f", 0.0), Candidate("x", 0.0))),
+        Example("d", second="e f"),
+    ]
+    rows = TASK.encode(model, pairs)
+    assert rows.lengths == [
+        sum(map(len, map(model.tokenizer.tokenizer.encode, texts)))
+        for texts in (["a b", "c", "e f", "x"], ["d", "e f"])
+    ]
+    outputs = unit([[1, 0], [1, 0.2], [0.5, 1], [0, 1], [1, 1], [1, 0.5]])
+    found = TASK.loss("mnrl")(outputs, rows.truth([0, 1]), LossSettings(temperature=1.0))
+    by_hand = []
+    for query, own, others in ((0, 1, [2, 3, 5]), (4, 5, [1, 3])):  # 2 says what 5 says
+        cosines = torch.stack([outputs[query] @ outputs[j] for j in (own, *others)])
+        by_hand.append(-cosines.log_softmax(0)[0])
+    torch.testing.assert_close(found, torch.stack(by_hand).mean())
+    loss, scores = TASK.measure(model, rows, TASK)
+    assert loss > 0
+    assert set(scores) == {"recall_at_1", "recall_at_10", "mrr"}
+
+
+def test_a_batch_with_hard_negatives_is_learned(run_of: RunOf) -> None:
+    run = run_of("retrieval", n_epochs=8)
+    hard = (Candidate("hello hello", 0.0),)
+    pairs = [Example(text, second=text[::-1], candidates=hard) for text in ("where", "refund")]
+    rows = encode_examples(run.model, pairs)
+    losses = [report.loss for report in tune(run, rows, rows) if report.event == "step"]
+    assert losses[-1] < losses[0]

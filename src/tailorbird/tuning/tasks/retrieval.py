@@ -1,8 +1,10 @@
 """Vectors of texts: a query lies near the passage that answers it, and far from the others.
 
 A row is two texts, a query and its passage; a text alone is its own passage, told from itself by
-dropout (SimCSE, Gao et al. 2021); or two texts with a value, their similarity. Shape letters: B
-rows, U = 2 B texts (query, passage, query, passage, …), D width, N rows of a split.
+dropout (SimCSE, Gao et al. 2021); or two texts with a value, their similarity. The candidates of a
+row, where it has any, are hard negatives: texts that look as if they answered its query. Shape
+letters: B rows, K hard negatives of a batch, U = 2 B + K texts (query, passage, its hard negatives,
+query, …), D width, N rows of a split.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from tailorbird.config import LossSettings
 from tailorbird.errors import ConfigError
 from tailorbird.metrics.numbers import spearman
 from tailorbird.modeling import TextModel
+from tailorbird.modeling.packing import offsets_of
 from tailorbird.records import Example
 from tailorbird.tuning import losses
 from tailorbird.tuning.tasks.task import EncodedExamples, Task, Truth, missing
@@ -26,36 +29,67 @@ TEMPERATURE = 0.05
 CHUNK = 256
 """Rows whose loss is taken together, and queries compared with all passages at once."""
 
-IDENTITY, VALUE = range(2)
-"""Columns of the targets: a number that equal texts share, and the row's value, NaN without."""
+IDENTITY, VALUE, ROLE = range(3)
+"""Columns of the targets: a number that equal texts share; the row's value, NaN without; a role."""
+QUERY, PASSAGE, NEGATIVE = range(3)
+"""The roles."""
 
 
 def encode(model: TextModel, examples: Sequence[Example]) -> EncodedExamples:
-    """(2 N, 2) identity and value of each text; a row's texts are its query and its passage."""
+    """(U, 3) identity, value and role of each text.
+
+    A row's texts are its query, its passage and its candidates.
+    """
     identities: dict[str, int] = {}
-    targets: list[tuple[int, float]] = []
+    targets: list[tuple[int, float, int]] = []
+    both: list[tuple[str, str]] = []  # what each text is as a query, and as a passage
     for example in examples:
         if not example.text:
             raise missing("retrieval", example, "a text")
         value = float("nan") if example.value is None else example.value
         if not (value != value or -1 <= value <= 1):
             raise missing("retrieval", example, f"values from -1 to 1, not {value:g}: scale them,")
-        both = (example.text, example.second or example.text)
-        targets += [(identities.setdefault(text, len(identities)), value) for text in both]
-    queries = [example.text for example in examples]
-    tokens = model.tokenizer.searched(queries, [e.second or e.text for e in examples])
-    texts = torch.arange(0, 2 * len(examples) + 1, 2)
-    return EncodedExamples(tokens, torch.tensor(targets, dtype=torch.float64), texts)
+        passage = example.second or example.text
+        both.append((example.text, passage))
+        both += [(one.text, one.text) for one in example.candidates]
+        said = [(example.text, QUERY), (passage, PASSAGE)]
+        said += [(one.text, NEGATIVE) for one in example.candidates]
+        targets += [(identities.setdefault(t, len(identities)), value, role) for t, role in said]
+    tokens = model.tokenizer.searched(*zip(*both, strict=True)) if both else model.tokenizer([])
+    truth = torch.tensor(targets, dtype=torch.float64).reshape(-1, 3)
+    counts = torch.tensor([2 + len(example.candidates) for example in examples])
+    if len(tokens) > len(truth):  # hard negatives are no queries
+        tokens = tokens.subset(_read_once(counts))
+    return EncodedExamples(tokens, truth, offsets_of(counts))
+
+
+def _read_once(counts: Tensor) -> Tensor:
+    """Of query and passage of each pair, and of a hard negative as both, the places to keep.
+
+    >>> _read_once(torch.tensor([2, 3])).tolist()
+    [0, 1, 2, 3, 5]
+    """
+    n_pairs = counts - 1  # of a row: itself, and each hard negative with itself
+    is_own = torch.zeros(int(n_pairs.sum()), dtype=torch.bool)
+    is_own[offsets_of(n_pairs)[:-1]] = True
+    kept = torch.stack([is_own, torch.ones_like(is_own)], dim=1).flatten()
+    return kept.nonzero()[:, 0]
 
 
 def wants_dropout(rows: EncodedExamples) -> bool:
     """Whether some text is its own passage: without dropout it is found by being the same."""
-    queries, passages = rows.targets[::2, IDENTITY], rows.targets[1::2, IDENTITY]
+    queries, passages, _ = by_role(rows.targets[:, IDENTITY], rows.targets)
     return bool((queries == passages).any())
 
 
+def by_role(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of *values* (U, …) those of the queries (B, …), passages (B, …) and hard negatives (K, …)."""
+    roles = targets[:, ROLE]
+    return values[roles == QUERY], values[roles == PASSAGE], values[roles == NEGATIVE]
+
+
 def negatives(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:
-    """Each query finds its passage among all of the batch."""
+    """Each query finds its passage among all of the batch, hard negatives of others included."""
     return _negatives(outputs, truth, settings, symmetric=False)
 
 
@@ -71,12 +105,14 @@ def _negatives(outputs: Tensor, truth: Truth, settings: LossSettings, *, symmetr
             where="the task retrieval",
             cure="use loss.name=cosine, or leave the values out",
         )
-    query, passage = truth.targets[::2, IDENTITY], truth.targets[1::2, IDENTITY]
+    query, passage, hard = by_role(truth.targets[:, IDENTITY], truth.targets)
+    queries, passages, others = by_role(outputs, truth.targets)
     # Passage j is right for query i where it is i's own, or was given to the same query.
-    is_same = (passage[:, None] == passage) | (query[:, None] == query)
+    is_same = passage[:, None] == torch.cat([passage, hard])  # (B, B + K)
+    is_same[:, : len(query)] |= query[:, None] == query
     return losses.multiple_negatives(
-        outputs[::2],
-        outputs[1::2],
+        queries,
+        torch.cat([passages, others]),
         scale=1 / (settings.temperature or TEMPERATURE),
         is_same=is_same,
         symmetric=symmetric,
@@ -85,14 +121,15 @@ def _negatives(outputs: Tensor, truth: Truth, settings: LossSettings, *, symmetr
 
 def cosine(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:
     """Mean of ``(cos - value)^2``."""
-    values = truth.targets[::2, VALUE]
+    values = by_role(truth.targets[:, VALUE], truth.targets)[0]
     if values.isnan().any():
         raise ConfigError(
             "the loss cosine needs a value in every row",
             where="the task retrieval",
             cure="use loss.name=mnrl, or give the rows values from -1 to 1",
         )
-    return losses.cosine_distance(outputs[::2], outputs[1::2], values)
+    queries, passages, _ = by_role(outputs, truth.targets)
+    return losses.cosine_distance(queries, passages, values)
 
 
 def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
@@ -102,11 +139,17 @@ def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
     ``mrr`` is the mean of 1 / its place; passages as near as the right one stand before it. Rows
     with values have ``spearman``, of cosine and value, instead.
     """
-    queries, passages = outputs[::2], outputs[1::2]
+    queries, passages, _ = by_role(outputs, truth.targets)
     if not truth.targets[:, VALUE].isnan().any():
         cosines = (queries * passages).sum(-1).numpy()
-        return {"spearman": spearman(truth.targets[::2, VALUE].numpy(), cosines)}
-    ranks = ranks_of(queries, passages, truth.targets[:, IDENTITY].long()).double()
+        return {
+            "spearman": spearman(
+                by_role(truth.targets[:, VALUE], truth.targets)[0].numpy(), cosines
+            )
+        }
+    query, passage, _ = by_role(truth.targets[:, IDENTITY].long(), truth.targets)
+    identities = torch.stack([query, passage], dim=1).flatten()
+    ranks = ranks_of(queries, passages, identities).double()
     return {
         "recall_at_1": (ranks <= 1).double().mean().item(),
         "recall_at_10": (ranks <= 10).double().mean().item(),
@@ -153,7 +196,8 @@ def measure(model: TextModel, rows: EncodedExamples, task: Task) -> tuple[float,
     total = 0.0
     for start in range(0, len(rows), CHUNK):
         part = rows.truth(range(start, min(start + CHUNK, len(rows))))
-        of_part = outputs[2 * start : 2 * (start + CHUNK)]
+        first, last = rows.units[[start, min(start + CHUNK, len(rows))]].tolist()
+        of_part = outputs[first:last]
         total += part.n_rows * loss_of(of_part, part, LossSettings()).item()
     return total / len(rows), task.scores(outputs, truth, model)
 
