@@ -85,7 +85,7 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
     >>> round(fit_temperature([[4.0, 0.0]] * 4, [0, 0, 0, 1]), 3)
     3.641
     """
-    from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+    from scipy.optimize import minimize_scalar
 
     scores = np.asarray(logits, dtype=np.float64)
     truth = np.asarray(targets, dtype=np.int64)

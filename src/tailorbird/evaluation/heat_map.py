@@ -50,8 +50,8 @@ def neighbours_first(confusion: NDArray[np.int64]) -> list[int]:
     >>> neighbours_first(np.array([[5, 0, 3], [0, 5, 0], [3, 0, 5]]))
     [1, 2, 0]
     """
-    from scipy.cluster.hierarchy import leaves_list, linkage  # type: ignore[import-untyped]
-    from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
 
     wrong = (confusion - np.diag(np.diag(confusion))).astype(np.float64)
     if len(confusion) < 3 or not wrong.any():

@@ -1,9 +1,9 @@
 """What the assistant may answer from: documents in searchable pieces, rules, and facts.
 
 A `KnowledgeBase` keeps the pieces in the workspace and finds those that fit a question;
-`open_encoder` gives what it compares them with. `documents` reads single ones, `sentences` cuts
-their text, and what answers are made of beside it is in `rules` and `graph`. What documents say is
-data, never instructions.
+`open_base` gives that of a workspace, `open_encoder` what it compares them with. `documents` reads
+single ones, `sentences` cuts their text, and what answers are made of beside it is in `rules` and
+`graph`. What documents say is data, never instructions.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ if TYPE_CHECKING:
     from tailorbird.knowledge import documents, graph, rules
     from tailorbird.knowledge.base import Added, KnowledgeBase
     from tailorbird.knowledge.chunking import sentences
-    from tailorbird.knowledge.encoding import Embeds, open_encoder
+    from tailorbird.knowledge.encoding import open_encoder
+    from tailorbird.knowledge.own_support import open_base
 
 __all__ = [
     "Added",
-    "Embeds",
     "KnowledgeBase",
     "documents",
     "graph",
+    "open_base",
     "open_encoder",
     "rules",
     "sentences",
 ]
 _FILES = {
     "Added": "base",
-    "Embeds": "encoding",
     "KnowledgeBase": "base",
+    "open_base": "own_support",
     "open_encoder": "encoding",
     "sentences": "chunking",
 }

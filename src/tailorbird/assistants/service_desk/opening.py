@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from typing import Protocol
 
 from fastapi import APIRouter
 
@@ -22,7 +23,7 @@ from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_r
 from tailorbird.assistants.service_desk.http.rule_routes import rule_routes
 from tailorbird.assistants.service_desk.http.widget_routes import widget_routes
 from tailorbird.config import DeskSettings, ServingSettings
-from tailorbird.knowledge import KnowledgeBase, open_encoder
+from tailorbird.knowledge import KnowledgeBase, open_base
 from tailorbird.knowledge.rules import LiveRules
 from tailorbird.serving import Service
 from tailorbird.serving.access import note_action
@@ -34,6 +35,18 @@ KNOWLEDGE_PACKAGES = ("faiss", "bm25s", "rjieba", "networkx", "rule_engine")
 """What the extra `knowledge` brings; without it there are templates alone."""
 
 
+FOLLOW_S = 30.0
+"""How often it is looked whether documents changed so that what judges them is to be fitted."""
+
+
+class Follows(Protocol):
+    """Something that is fitted to the documents."""
+
+    def follow(self) -> bool:
+        """Fit it where they changed; called in a worker thread."""
+        ...
+
+
 @dataclass(frozen=True)
 class OpenDesk:
     """A service desk with all that it works with."""
@@ -43,6 +56,7 @@ class OpenDesk:
     chat: APIRouter
     knowledge: KnowledgeBase | None
     """None where the extra is not installed."""
+    support: Follows | None = None
 
     def routers(self) -> list[APIRouter]:
         """All routes under ``/v1``, and the widget."""
@@ -56,22 +70,23 @@ class OpenDesk:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """For the lifespan of the application."""
-        warming = asyncio.create_task(asyncio.to_thread(self._warm_up))
+        following = asyncio.create_task(self._follow())
         try:
             async with self.service_desk.running():
                 yield
         finally:
-            warming.cancel()
+            following.cancel()
             if self.attendant.parts.scribe is not None:
                 self.attendant.parts.scribe.close()
 
-    def _warm_up(self) -> None:
-        """Load encoder and index before the first visitor has to wait for them."""
-        try:
-            if self.knowledge is not None and self.knowledge.documents():
-                self.knowledge.search("warm up 预热")
-        except Exception:
-            log.exception("the documents cannot be searched")
+    async def _follow(self) -> None:
+        """Load what searches need before a visitor has to wait for it; then fit to what changes."""
+        while self.support is not None:
+            try:
+                await asyncio.to_thread(self.support.follow)
+            except Exception:
+                log.exception("what judges the documents could not be fitted to them")
+            await asyncio.sleep(FOLLOW_S)
 
 
 def open_service_desk(
@@ -81,9 +96,9 @@ def open_service_desk(
 
     Raises WeightsError where ``desk.writer`` names no model that writes.
     """
-    knowledge = None
+    knowledge = support = None
     if all(find_spec(package) for package in KNOWLEDGE_PACKAGES):
-        knowledge = KnowledgeBase(workspace, open_encoder(workspace))
+        knowledge, support = open_base(workspace)
     else:
         log.warning("no documents and no rules: pip install 'tailorbird[knowledge]'")
     scribe = None
@@ -108,4 +123,4 @@ def open_service_desk(
     # Whoever keeps the conversation themselves is promised no colleague, as none would see it.
     stateless = Attendant(unrecorded, settings, parts=replace(parts, has_desk=False))
     chat = chat_routes(stateless, serving=serving, desk=settings, audit=desk.audit)
-    return OpenDesk(desk, attendant, chat, knowledge)
+    return OpenDesk(desk, attendant, chat, knowledge, support)
