@@ -22,7 +22,7 @@ from tailorbird.store.tables import Role
 PATH = "/console"
 STYLE = "".join(
     (Path(__file__).parent / f"{name}.css").read_text(encoding="utf-8")
-    for name in ("style", "header", "data")
+    for name in ("style", "header", "data", "work")
 )
 LEAF = (Path(__file__).parent / "leaf.svg").read_text(encoding="utf-8")
 THEMES: dict[str, bool | None] = {"auto": None, "light": False, "dark": True}

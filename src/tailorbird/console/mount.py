@@ -18,13 +18,19 @@ from nicegui import ui
 from nicegui.storage import Storage
 from starlette.requests import Request
 
+from tailorbird.assistants.service_desk.assembly import ServiceDesk
 from tailorbird.console.ask import add_ask_page
 from tailorbird.console.bundles import add_bundles_pages
+from tailorbird.console.desk import add_desk_page
 from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
+from tailorbird.console.knowledge import add_knowledge_pages
 from tailorbird.console.overview import add_overview_page
 from tailorbird.console.pages import page_response, show_page
+from tailorbird.console.review import add_review_page
+from tailorbird.console.rules import add_rules_page
 from tailorbird.console.runs import add_runs_pages
 from tailorbird.console.users import add_users_page
+from tailorbird.knowledge import KnowledgeBase
 from tailorbird.serving import Service
 from tailorbird.serving.sessions import secret_in
 from tailorbird.store import Workspace
@@ -47,11 +53,20 @@ class HasFolder(Protocol):
     path: Path
 
 
-def mount_console(app: FastAPI, service: Service, workspace: Workspace | None = None) -> None:
+def mount_console(
+    app: FastAPI,
+    service: Service,
+    workspace: Workspace | None = None,
+    *,
+    desk: ServiceDesk | None = None,
+    knowledge: KnowledgeBase | None = None,
+) -> None:
     """Mount the console at ``/console``.
 
     The *workspace* keeps its secret and each visitor's choices, and what most pages are about;
-    without one there are fewer pages, and choices last as long as the process.
+    without one there are fewer pages, and choices last as long as the process. *desk* is what
+    serves ``/v1/conversations`` in this process, *knowledge* what it answers from; the pages about
+    what is None say that it is not there.
     """
     folder = workspace.path / "console" if workspace else None
     folder = folder or Path(tempfile.mkdtemp(prefix="tailorbird-console-"))
@@ -62,6 +77,10 @@ def mount_console(app: FastAPI, service: Service, workspace: Workspace | None = 
         add_overview_page(console, workspace)
         add_runs_pages(console, workspace)
         add_bundles_pages(console, workspace)
+        add_desk_page(console, desk)
+        add_review_page(console, desk)
+        add_knowledge_pages(console, knowledge)
+        add_rules_page(console, workspace)
     add_ask_page(console, is_first=workspace is None)
     _add_report_page(console)
     add_users_page(console)

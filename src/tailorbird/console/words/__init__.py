@@ -4,13 +4,28 @@ A page's file is added to `PAGES`; tests hold the keys of the languages equal, a
 pages apart.
 """
 
-from tailorbird.console.words import ask, bundles, everywhere, overview, pages, runs
+from tailorbird.console.words import (
+    ask,
+    bundles,
+    desk,
+    everywhere,
+    knowledge,
+    overview,
+    pages,
+    review,
+    rules,
+    runs,
+)
 from tailorbird.console.words.language import Language, Words, preferred_language
 
 PAGES: tuple[Words, ...] = (
     everywhere.WORDS,
     overview.WORDS,
     ask.WORDS,
+    desk.WORDS,
+    review.WORDS,
+    knowledge.WORDS,
+    rules.WORDS,
     runs.WORDS,
     bundles.WORDS,
     pages.WORDS,
