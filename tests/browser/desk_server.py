@@ -86,9 +86,9 @@ async def respond(conversation_id: str, turns: Sequence[Any], user: str | None) 
     )
 
 
-def desk_app(workspace: Workspace, *, has_desk: bool = True, has_knowledge: bool = True) -> FastAPI:
-    """The service, its desk and its console."""
-    service = Service(LabelledPredictor(), ServingSettings(port=0))
+def desk_app(workspace: Workspace, *, has_parts: bool = True, key: str = "") -> FastAPI:
+    """The service, its desk and its console, which knows of desk and knowledge if *has_parts*."""
+    service = Service(LabelledPredictor(), ServingSettings(port=0, api_key=key))
     base = KnowledgeBase(workspace, WordEncoder(), support=HalfSupport())
     desk = ServiceDesk(workspace, respond, learn=base.add)
 
@@ -107,8 +107,8 @@ def desk_app(workspace: Workspace, *, has_desk: bool = True, has_knowledge: bool
         app,
         service,
         workspace,
-        desk=desk if has_desk else None,
-        knowledge=base if has_knowledge else None,
+        desk=desk if has_parts else None,
+        knowledge=base if has_parts else None,
     )
     return app
 

@@ -115,8 +115,8 @@ class KnowledgePage:
                 with ui.element("div"):
                     text(words["knowledge_command"], "tb-command", tag="code")
             return
-        names = ("document", "kind", "pieces", "size", "updated", "remove")
-        headings = [words[f"knowledge_{name}"] for name in names]
+        names = ("document", "kind", "pieces", "size", "updated")
+        headings = [*(words[f"knowledge_{name}"] for name in names), ""]
         with table(headings, label=words["knowledge_documents"]) as rows:
             for row, n_chunks in self._rows:
                 with rows.row():
@@ -220,7 +220,8 @@ async def _show_document(base: KnowledgeBase, name: str, words: dict[str, str]) 
     link(f"← {words['knowledge_heading']}", KNOWLEDGE, "tb-back")
     text(row.name, "tb-run-name", tag="h1")
     with ui.element("div").classes("tb-facts"):
-        text(row.title, tag="span")
+        if row.title:
+            text(row.title, tag="span")
         text(words.get(f"knowledge_kind_{row.kind}", row.kind), tag="span")
         text(size(row.n_bytes), tag="span")
         text(f"{moment(row.updated)} UTC", tag="span")
@@ -232,7 +233,8 @@ async def _show_document(base: KnowledgeBase, name: str, words: dict[str, str]) 
                 _show_piece(piece.question, piece.text)
                 with ui.element("div").classes("tb-passage-foot"):
                     text(f"{piece.number + 1}", tag="span")
-                    text(piece.heading, tag="span")
+                    if piece.heading:
+                        text(piece.heading, tag="span")
 
 
 def _show_piece(question: str, content: str) -> None:

@@ -148,6 +148,9 @@ class ReviewPage:
             button(f"← {words['review_back']}", self._leave, "tb-back tb-only-narrow")
             text(words["review_question"], "tb-label")
             self._question = many_lines(words["review_question"], item.question, limit=MAX_CHARS)
+            if item.conversation:
+                where = f"{PATH}/desk?conversation={item.conversation}"
+                link(words["review_conversation"], where, "tb-small-link")
             if item.given:
                 text(words["review_given"], "tb-label")
                 text(item.given, "tb-said-before")

@@ -140,6 +140,7 @@ class RulesPage:
     async def _read(self) -> ruling.RuleSet | None:
         """What is written in the editors, checked whole; None once it was said what is wrong."""
         texts = self._rules.value, self._facts.value
+        self._said.say(self._words["rules_checking"])
         try:
             return await asyncio.to_thread(
                 ruling.RuleSet.read, *texts, version=self._saved.version, intents=self._intents
