@@ -85,7 +85,7 @@ def test_who_asks_for_a_person_is_there_at_once_and_gets_the_answer(
     field.press("Control+Enter")
     expect(page.locator("[data-author=agent]")).to_contain_text("We have sent it again.")
     expect(field).to_have_value("")
-    turns = http(f"/v1/conversations/{opened}")["turns"]
+    turns = http(f"/v1/conversations/{opened}/turns")["turns"]
     assert (turns[-1]["author"], turns[-1]["text"]) == ("agent", "We have sent it again.")
     http(f"/v1/conversations/{opened}/turns", text="thank you <b>so</b> much")
     expect(page.get_by_text("thank you <b>so</b> much").last).to_be_visible()

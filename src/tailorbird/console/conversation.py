@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from nicegui import ui
 
@@ -182,17 +183,16 @@ class ConversationPane:
             with ui.element("details").classes("tb-sources"):
                 text(f"{words['desk_sources']} ({len(card.sources)})", tag="summary")
                 with ui.element("ul"):
-                    for one in card.sources:
+                    for found in card.sources:
                         with ui.element("li"):
-                            text(one.text, tag="p")
-                            text(one.source, "tb-hint")
+                            text(found.text, tag="p")
+                            text(found.source, "tb-hint")
         if self._is_mine and card.suggestions:
             with ui.element("div").classes("tb-suggested"):
                 text(words["desk_suggestions"], "tb-hint", tag="span")
                 with ui.element("div").classes("tb-chip-row"):
                     for one in card.suggestions:
-                        put = lambda _, one=one: self._put(one)  # noqa: E731
-                        button(shorten(one, CHIP_CHARS), put, "tb-chip")
+                        button(shorten(one, CHIP_CHARS), partial(self._put, one), "tb-chip")
 
     def _put(self, suggestion: str) -> None:
         self._field.value = suggestion

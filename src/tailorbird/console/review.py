@@ -67,8 +67,9 @@ class ReviewPage:
         """Put everything on the page, with the queue *kind*, or the first that holds anything."""
         words = self._words
         self._queue = await asyncio.to_thread(read_queue, self._workspace)
-        full = (one for one in KINDS if self._queue[one])
-        self._kind = next((one for one in KINDS if one == kind), None) or next(full, "drafts")
+        wanted = [one for one in KINDS if one == kind]
+        full = [one for one in KINDS if self._queue[one]]
+        self._kind = [*wanted, *full, KINDS[0]][0]
         self._kinds = ui.refreshable(self._show_kinds)
         self._list = ui.refreshable(self._show_list)
         self._form = ui.refreshable(self._show_form)
