@@ -99,7 +99,13 @@ def create_app(
         return RedirectResponse(home)
 
     if console:
-        mount_console(app, service, workspace)
+        mount_console(
+            app,
+            service,
+            workspace,
+            desk=opened.service_desk if opened else None,
+            knowledge=opened.knowledge if opened else None,
+        )
     return app
 
 

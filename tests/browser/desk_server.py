@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from tailorbird.app import run_server
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
+from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.config import ServingSettings
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.knowledge import KnowledgeBase

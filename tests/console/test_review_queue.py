@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.assistants.service_desk.pairs import training_pairs
+from tailorbird.assistants.service_desk import ServiceDesk
+from tailorbird.assistants.service_desk.conversing.pairs import training_pairs
 from tailorbird.console.review_queue import Reviewing, read_queue
 from tailorbird.errors import ConflictError, RequestError
+from tailorbird.serving.access import Person
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, DecisionRow, DraftRow, utc_now
 
+ADA = Person("ada", "agent")
 Run = Callable[[Callable[[ServiceDesk], Awaitable[Any]]], Any]
 
 
@@ -94,7 +96,7 @@ def test_an_answer_that_is_written_becomes_knowledge_and_one_training_pair(
     add(workspace, refused("boats?", minutes=1), refused("boats?"))
     (item,) = read_queue(workspace)["unsure"]
     answer = {"question": "Do you sell boats?", "answer": "No.", "intent": "greeting"}
-    run(lambda desk: Reviewing(desk, "ada").accept(item, **answer))
+    run(lambda desk: Reviewing(desk, ADA).accept(item, **answer))
     assert list(learned.values()) == [b"question,answer\r\nDo you sell boats?,No.\r\n"]
     assert pairs(workspace) == [("Do you sell boats?", "No.", "greeting")]
     assert read_queue(workspace) == {"drafts": [], "disliked": [], "unsure": []}
@@ -106,7 +108,7 @@ def test_an_intent_alone_labels_the_question(
     add(workspace, refused("wo ist mein Paket", minutes=1), refused("wo ist mein Paket"))
     (item,) = read_queue(workspace)["unsure"]
     run(
-        lambda desk: Reviewing(desk, "ada").accept(
+        lambda desk: Reviewing(desk, ADA).accept(
             item, question=item.question, answer="", intent="shipping"
         )
     )
@@ -124,7 +126,7 @@ def test_nothing_is_learned_from_what_is_rejected_and_it_does_not_come_back(
     async def reject(desk: ServiceDesk) -> None:
         for kind in ("drafts", "unsure"):
             (item,) = queue[kind]
-            await Reviewing(desk, "ada").reject(item)
+            await Reviewing(desk, ADA).reject(item)
 
     run(reject)
     assert read_queue(workspace) == {"drafts": [], "disliked": [], "unsure": []}
@@ -140,11 +142,11 @@ def test_a_draft_is_learned_as_it_was_edited(
     add(workspace, DraftRow(question="a person please", answer="5 days", author="bo"))
     (item,) = read_queue(workspace)["drafts"]
     edited = {"question": "How long?", "answer": "5 days.", "intent": "refund"}
-    run(lambda desk: Reviewing(desk, "ada").accept(item, **edited))
+    run(lambda desk: Reviewing(desk, ADA).accept(item, **edited))
     assert pairs(workspace) == [("How long?", "5 days.", "refund")]
     assert len(learned) == 1
     with pytest.raises(ConflictError, match="accepted by ada"):
-        run(lambda desk: Reviewing(desk, "bo").accept(item, **edited))
+        run(lambda desk: Reviewing(desk, Person("bo", "agent")).accept(item, **edited))
 
 
 @pytest.mark.parametrize(
@@ -157,5 +159,5 @@ def test_nothing_to_learn_is_refused_and_stays_in_the_queue(
     add(workspace, refused("boats?"))
     (item,) = read_queue(workspace)["unsure"]
     with pytest.raises(RequestError, match="nothing to learn"):
-        run(lambda desk: Reviewing(desk, "ada").accept(item, **({"intent": ""} | given)))
+        run(lambda desk: Reviewing(desk, ADA).accept(item, **({"intent": ""} | given)))
     assert read_queue(workspace)["unsure"] == [item]

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from nicegui import ui
 
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 from tailorbird.errors import TailorbirdError
 from tailorbird.serving import Service
 

@@ -7,11 +7,12 @@ from functools import partial
 
 from nicegui import ui
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.assistants.service_desk.desk import Card
+from tailorbird.assistants.service_desk import ServiceDesk
+from tailorbird.assistants.service_desk.conversing.desk import Card
 from tailorbird.console.acting import Said, button, many_lines
 from tailorbird.console.desk_list import reason_in_words
-from tailorbird.console.frame import LEAF, svg, text
+from tailorbird.console.drawing import svg, text
+from tailorbird.console.frame import LEAF
 from tailorbird.console.markup import bar, moment
 from tailorbird.errors import ConflictError, NotFoundError, TailorbirdError
 from tailorbird.serving.access import Person

@@ -6,13 +6,22 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.assistants.service_desk.desk import Card
-from tailorbird.assistants.service_desk.events import DeskEvent
+from tailorbird.assistants.service_desk import ServiceDesk
+from tailorbird.assistants.service_desk.conversing.desk import Card
+from tailorbird.assistants.service_desk.conversing.events import DeskEvent
 from tailorbird.console.acting import one_line
 from tailorbird.console.conversation import ConversationPane
 from tailorbird.console.desk_list import show_group
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import (
+    PATH,
+    RESPONSE_TIMEOUT_S,
+    Console,
+    empty_state,
+    frame,
+    person_of,
+)
+from tailorbird.serving.access import LOCAL, Person
 
 HEARTBEAT_S = 10.0
 """An agent who looks at the page is heard so often; see `presence.AWAY_AFTER_S`."""
@@ -33,7 +42,7 @@ def add_desk_page(console: Console, service_desk: ServiceDesk | None) -> None:
             if service_desk is None:
                 empty_state(words["no_desk_title"], words["no_desk_text"])
                 return
-            page = DeskPage(console, service_desk, words)
+            page = DeskPage(service_desk, person_of(request), words)
             await page.build(conversation)
             await page.follow()
 
@@ -41,8 +50,8 @@ def add_desk_page(console: Console, service_desk: ServiceDesk | None) -> None:
 class DeskPage:
     """The page of one agent in one tab."""
 
-    def __init__(self, console: Console, service_desk: ServiceDesk, words: dict[str, str]) -> None:
-        self._console = console
+    def __init__(self, service_desk: ServiceDesk, person: Person, words: dict[str, str]) -> None:
+        self._person = person
         self._desk = service_desk.desk
         self._events = service_desk.books.events
         self._words = words
@@ -51,7 +60,7 @@ class DeskPage:
         self._seen: set[str] | None = None
         """Who has been seen waiting; None before the first look, which is no news."""
         self._new: set[str] = set()
-        self._pane = ConversationPane(service_desk, words, self._name, console.person)
+        self._pane = ConversationPane(service_desk, words, self._name, person)
 
     async def build(self, chosen: str) -> None:
         """Put everything on the page, with the conversation *chosen*."""
@@ -147,10 +156,10 @@ class DeskPage:
         self._new = set()  # once is enough
 
     def _show_name(self) -> None:
-        """Who I am here: where several share a key, each gives a name."""
+        """Who I am here: where nobody has a key, each gives a name."""
         words = self._words
         text(words["desk_as"], "tb-soft", tag="span")
-        if self._console.person.name != self._console.shared_name:
+        if self._person != LOCAL:
             text(self._name(), tag="strong")
             return
         field = one_line(words["desk_name"], self._name(), limit=NAME_CHARS)
@@ -174,7 +183,6 @@ class DeskPage:
             text(self._words["desk_others"].format(names=", ".join(others)), "tb-soft", tag="span")
 
     def _name(self) -> str:
-        person = self._console.person
-        if person.name != self._console.shared_name:
-            return person.name
-        return str(nicegui_app.storage.user.get("desk_name") or person.name)
+        """The name of the person; where nobody has a key, the one they gave themselves."""
+        given = nicegui_app.storage.user.get("desk_name") if self._person == LOCAL else ""
+        return str(given or self._person.name)

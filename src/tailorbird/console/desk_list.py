@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from nicegui import ui
 
-from tailorbird.assistants.service_desk.desk import Card
-from tailorbird.console.frame import text
+from tailorbird.assistants.service_desk.conversing.desk import Card
+from tailorbird.console.drawing import text
 from tailorbird.store.tables import utc_now
 from tailorbird.text import shorten
 

@@ -7,7 +7,7 @@ import re
 
 from nicegui import ui
 
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 
 MAX_CHARS = 300_000
 """Longer texts are not for a browser: each key pressed sends the whole of it."""

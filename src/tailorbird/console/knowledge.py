@@ -11,13 +11,21 @@ from sqlalchemy import select
 from starlette.requests import Request
 
 from tailorbird.console.acting import Said, button, one_line
-from tailorbird.console.deploying import note_action
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.drawing import text
+from tailorbird.console.frame import (
+    PATH,
+    RESPONSE_TIMEOUT_S,
+    Console,
+    empty_state,
+    frame,
+    person_of,
+)
 from tailorbird.console.markup import bar, link, moment, section, table
 from tailorbird.console.uploading import DropZone
 from tailorbird.errors import TailorbirdError
 from tailorbird.knowledge import Added, KnowledgeBase
 from tailorbird.records import Passage
+from tailorbird.serving.access import Person, note_action
 from tailorbird.store.tables import ChunkRow, DocumentRow
 
 KNOWLEDGE = f"{PATH}/knowledge"
@@ -42,7 +50,7 @@ def add_knowledge_pages(console: Console, base: KnowledgeBase | None) -> None:
         with frame(console, request, here="knowledge", is_wide=True) as words:
             if words is not None and has_base(words):
                 assert base is not None
-                await KnowledgePage(console, base, words).build()
+                await KnowledgePage(base, person_of(request), words).build()
 
     @ui.page("/knowledge/document", response_timeout=RESPONSE_TIMEOUT_S)
     async def document(request: Request, name: str = "") -> None:
@@ -55,8 +63,8 @@ def add_knowledge_pages(console: Console, base: KnowledgeBase | None) -> None:
 class KnowledgePage:
     """The documents, and what a question finds in them."""
 
-    def __init__(self, console: Console, base: KnowledgeBase, words: dict[str, str]) -> None:
-        self._person = console.person
+    def __init__(self, base: KnowledgeBase, person: Person, words: dict[str, str]) -> None:
+        self._person = person
         self._base = base
         self._words = words
         self._said = Said(words)
@@ -104,7 +112,7 @@ class KnowledgePage:
         self._documents.refresh()
 
     def _note(self, action: str, name: str) -> None:
-        note_action(self._base.workspace, self._person.name, action, name[:500])
+        note_action(self._base.workspace, self._person, action, name[:500])
 
     def _show_documents(self) -> None:
         words = self._words

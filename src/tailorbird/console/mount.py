@@ -18,7 +18,7 @@ from nicegui import ui
 from nicegui.storage import Storage
 from starlette.requests import Request
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
+from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.console.ask import add_ask_page
 from tailorbird.console.bundles import add_bundles_pages
 from tailorbird.console.desk import add_desk_page

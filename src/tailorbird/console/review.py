@@ -9,9 +9,10 @@ from nicegui import ui
 from nicegui.events import KeyEventArguments
 from starlette.requests import Request
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
+from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.console.acting import Said, button, intents_of, many_lines, one_line
 from tailorbird.console.desk_list import ago
+from tailorbird.console.drawing import text
 from tailorbird.console.frame import (
     LEAF,
     PATH,
@@ -19,11 +20,12 @@ from tailorbird.console.frame import (
     Console,
     empty_state,
     frame,
-    text,
+    person_of,
 )
 from tailorbird.console.markup import bar, link
 from tailorbird.console.review_queue import KINDS, Item, Kind, Queue, Reviewing, read_queue
 from tailorbird.errors import TailorbirdError
+from tailorbird.serving.access import Person
 from tailorbird.text import shorten
 
 MAX_CHARS = 8000
@@ -45,16 +47,22 @@ def add_review_page(console: Console, service_desk: ServiceDesk | None) -> None:
             if service_desk is None:
                 empty_state(words["no_desk_title"], words["no_desk_text"])
                 return
-            page = ReviewPage(console, service_desk, words)
+            page = ReviewPage(console, service_desk, person_of(request), words)
             await page.build(kind)
 
 
 class ReviewPage:
     """The queue of one visitor: a list, and the item that is being judged."""
 
-    def __init__(self, console: Console, service_desk: ServiceDesk, words: dict[str, str]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        service_desk: ServiceDesk,
+        person: Person,
+        words: dict[str, str],
+    ) -> None:
         self._workspace = service_desk.books.workspace
-        self._reviewing = Reviewing(service_desk, console.person.name)
+        self._reviewing = Reviewing(service_desk, person)
         self._intents = intents_of(console.service)
         self._words = words
         self._said = Said(words)

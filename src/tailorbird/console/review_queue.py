@@ -10,9 +10,9 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, or_, select
 
-from tailorbird.assistants.service_desk.assembly import ServiceDesk
-from tailorbird.console.deploying import note_action
+from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.errors import RequestError
+from tailorbird.serving.access import Person, note_action
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, DecisionRow, DraftRow
 
@@ -75,13 +75,13 @@ def read_queue(workspace: Workspace) -> Queue:
 
 
 class Reviewing:
-    """Judges items of the queue in the name of *who*."""
+    """Judges items of the queue in the name of *person*."""
 
-    def __init__(self, service_desk: ServiceDesk, who: str) -> None:
+    def __init__(self, service_desk: ServiceDesk, person: Person) -> None:
         self._workspace = service_desk.books.workspace
         self._drafts = service_desk.drafts
         self._audit = service_desk.audit
-        self._who = who
+        self._person = person
 
     async def accept(self, item: Item, *, question: str, answer: str, intent: str) -> None:
         """Let the assistant learn it.
@@ -99,7 +99,7 @@ class Reviewing:
             return
         if answer.strip():
             draft = await self._drafts.propose(
-                question, answer, author=self._who, conversation_id=item.conversation
+                question, answer, author=self._person.name, conversation_id=item.conversation
             )
             if draft.status == "new":  # else it was accepted before: the same was said elsewhere
                 await self._learn(draft.id, question, answer, intent)
@@ -110,7 +110,7 @@ class Reviewing:
     async def reject(self, item: Item) -> None:
         """Learn nothing from it."""
         if item.kind == "drafts":
-            await self._drafts.reject(item.ids[0], self._who)
+            await self._drafts.reject(item.ids[0], self._person.name)
         else:
             await self._settle(item, "rejected")
 
@@ -118,13 +118,13 @@ class Reviewing:
         if not answer.strip():
             raise RequestError("a draft has an answer", where="review", cure="write one")
         await self._drafts.edit(draft_id, question=question, answer=answer, intent=intent)
-        await self._drafts.accept(draft_id, self._who)
+        await self._drafts.accept(draft_id, self._person.name)
 
     async def _settle(self, item: Item, verdict: str, intent: str = "") -> None:
         def note() -> None:
             for one in item.ids:
                 note_action(
-                    self._workspace, self._who, REVIEWED, one, verdict=verdict, intent=intent
+                    self._workspace, self._person, REVIEWED, one, verdict=verdict, intent=intent
                 )
 
         await asyncio.to_thread(note)

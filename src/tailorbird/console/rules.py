@@ -8,14 +8,22 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tailorbird.console.acting import Said, button, intents_of, one_line
-from tailorbird.console.deploying import note_action
+from tailorbird.console.drawing import text
 from tailorbird.console.editor import MAX_CHARS, SCRIPT, Editor, place_of
-from tailorbird.console.frame import PATH, RESPONSE_TIMEOUT_S, Console, empty_state, frame, text
+from tailorbird.console.frame import (
+    PATH,
+    RESPONSE_TIMEOUT_S,
+    Console,
+    empty_state,
+    frame,
+    person_of,
+)
 from tailorbird.console.markup import section
 from tailorbird.console.rules_history import History
 from tailorbird.console.rules_trying import Tried, show_tried, try_rules
 from tailorbird.errors import KnowledgeError, TailorbirdError
 from tailorbird.knowledge import rules as ruling
+from tailorbird.serving.access import Person, note_action
 from tailorbird.store import Workspace
 
 MAX_NOTE_CHARS = 500
@@ -46,7 +54,7 @@ def add_rules_page(console: Console, workspace: Workspace) -> None:
             if max(len(saved.rules), len(saved.facts)) > MAX_CHARS:
                 empty_state(words["rules_long"], words["rules_long_text"], words["rules_command"])
                 return
-            await RulesPage(console, workspace, words, saved).build()
+            await RulesPage(console, person_of(request), words, saved).build()
 
 
 class RulesPage:
@@ -55,25 +63,26 @@ class RulesPage:
     def __init__(
         self,
         console: Console,
-        workspace: Workspace,
+        person: Person,
         words: dict[str, str],
         saved: ruling.Version,
     ) -> None:
-        self._workspace = workspace
-        self._person = console.person
+        assert console.workspace is not None
+        self._workspace = console.workspace
+        self._person = person
         self._intents = intents_of(console.service)
         self._words = words
         self._saved = saved
         self._said = Said(words)
         self._tried: Tried | None = None
-        can_edit = console.person.may("admin")
+        can_edit = person.may("admin")
         self._rules = Editor(
             "rules", words["rules_rules"], words["rules_toml"], EXAMPLE, can_edit=can_edit
         )
         self._facts = Editor(
             "facts", words["rules_facts"], words["rules_lines"], EXAMPLE_FACTS, can_edit=can_edit
         )
-        self._history = History(workspace, words, self._person, self._restored)
+        self._history = History(self._workspace, words, person, self._restored)
 
     async def build(self) -> None:
         """Put everything on the page."""
@@ -192,7 +201,7 @@ class RulesPage:
 
     def _remember(self, version: int, note: str) -> None:
         target = f"version {version}"
-        note_action(self._workspace, self._person.name, "change rules", target, note=note)
+        note_action(self._workspace, self._person, "change rules", target, note=note)
 
     async def _restored(self, version: int) -> None:
         """An old version is in force again, as *version*."""

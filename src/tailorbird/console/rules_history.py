@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from tailorbird.console.acting import Said, button
-from tailorbird.console.deploying import note_action
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 from tailorbird.console.markup import moment
 from tailorbird.knowledge import rules as ruling
-from tailorbird.serving.access import Person
+from tailorbird.serving.access import Person, note_action
 from tailorbird.store import Workspace
 
 N_SHOWN = 50
@@ -119,11 +118,12 @@ class History:
         def restore() -> int:
             old = ruling.saved_version(self._workspace, number)
             note = self._words["rules_restored_note"].format(n=number)
-            who = self._person.name
             version = ruling.save_rules(
-                self._workspace, old.rules, old.facts, author=who, note=note
+                self._workspace, old.rules, old.facts, author=self._person.name, note=note
             )
-            note_action(self._workspace, who, "change rules", f"version {version}", note=note)
+            note_action(
+                self._workspace, self._person, "change rules", f"version {version}", note=note
+            )
             return version
 
         self._doubtful = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nicegui import ui
 
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 from tailorbird.knowledge.graph import FactAnswer
 from tailorbird.knowledge.rules import RuleSet, Ruling
 from tailorbird.text import language_of

@@ -10,7 +10,7 @@ from typing import Literal
 from nicegui import ui
 from nicegui.events import UploadEventArguments
 
-from tailorbird.console.frame import text
+from tailorbird.console.drawing import text
 from tailorbird.errors import TailorbirdError
 from tailorbird.knowledge import Added, KnowledgeBase
 
