@@ -61,7 +61,9 @@ class Assistant:
         text = turns[-1].text
         language = language_of(text)
         if "person" in text or "人工" in text:
-            return Decision("hand_over", "A moment please.", language=language, rule="wants person")
+            said = "A moment please."
+            why = {"wish": "a person"}
+            return Decision("hand_over", said, language=language, rule="wants person", why=why)
         if "refund" in text or "退款" in text:
             answer = "The money is back within 5 days."
             return Decision(

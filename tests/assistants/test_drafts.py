@@ -52,6 +52,27 @@ def test_one_click_makes_a_draft_without_personal_data(
     assert client.get("/v1/desk/drafts").json()["drafts"] == [draft]
 
 
+def test_a_wish_for_a_person_is_not_taken_for_the_question(
+    client: TestClient, opened: Open, as_: As
+) -> None:
+    conversation = opened(user="ada")
+    for text in ("how long does a refund take", "a person"):
+        say(client, conversation, text)
+    do(client, conversation, "take", as_("carl"))
+    turn = do(client, conversation, "answer", as_("carl"), text="5 days").json()["number"]
+    draft = make(client, conversation, as_("carl"), turn=turn).json()
+    assert draft["question"] == "how long does a refund take"
+
+
+def test_a_wish_that_says_more_is_the_question(client: TestClient, opened: Open, as_: As) -> None:
+    conversation = opened(user="ada")
+    text = "my kettle leaks and nobody helps, give me a person"
+    say(client, conversation, text)
+    do(client, conversation, "take", as_("carl"))
+    turn = do(client, conversation, "answer", as_("carl"), text="Send it back").json()["number"]
+    assert make(client, conversation, as_("carl"), turn=turn).json()["question"] == text
+
+
 @pytest.mark.parametrize("turn", [0, 1, 99])
 def test_only_an_answer_of_an_agent_makes_a_draft(
     client: TestClient, answered: str, as_: As, turn: int

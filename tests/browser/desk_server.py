@@ -77,6 +77,7 @@ async def respond(conversation_id: str, turns: Sequence[Any], user: str | None) 
             language=language,
             intent="refund",
             confidence=0.61,
+            why={"wish": text},
             suggestions=suggestions,
         )
     if "refund" in text or "退款" in text:

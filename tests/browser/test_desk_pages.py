@@ -91,6 +91,8 @@ def test_who_asks_for_a_person_is_there_at_once_and_gets_the_answer(
     expect(page.get_by_text("thank you <b>so</b> much").last).to_be_visible()
     page.get_by_role("button", name="Make a draft of this answer").click()
     expect(page.get_by_text("A draft was made")).to_be_visible()
+    (draft,) = http("/v1/desk/drafts")["drafts"]
+    assert draft["question"] == "where is my refund?"  # and not "I want a person"
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_text("You have taken none.")).to_be_visible()
     assert http(f"/v1/conversations/{opened}")["status"] == "closed"

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tailorbird.app import create_app
+from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.knowledge import rules
+from tailorbird.serving.access import Keys
 from tailorbird.store import Workspace
+from tailorbird.testing import KeywordPredictor
 
 SERVER = Path(__file__).parents[1] / "browser" / "desk_server.py"
 desk_app: Callable[..., Any] = runpy.run_path(str(SERVER))["desk_app"]
@@ -94,3 +98,21 @@ def test_what_people_say_is_never_markup(open_app: Open) -> None:
         page = look(client, name)
         assert "alert(1)" in page
         assert "<script>alert(1)" not in page
+
+
+def test_agents_look_and_admins_change(workspace: Workspace) -> None:
+    keys = {role: Keys(workspace).create(f"my {role}", role) for role in ("agent", "admin")}
+    app = create_app(workspace, KeywordPredictor(), ServingSettings(), desk=DeskSettings())
+    with TestClient(app) as client:
+        pages = {}
+        for role, key in keys.items():
+            client.cookies.clear()
+            client.post("/v1/session", json={"key": key})
+            pages[role] = {name: look(client, name) for name in NAMES}
+    for role in keys:
+        assert "Nobody waits." in pages[role]["desk"]
+        assert f"my {role}" in pages[role]["desk"]
+        assert "Ask as a visitor would" in pages[role]["knowledge"]
+    for name, word in (("knowledge", "Drop documents here"), ("rules", "What for?")):
+        assert word in pages["admin"][name]
+        assert word not in pages["agent"][name]

@@ -43,6 +43,11 @@ class PersonalBundle:
         return self.bundle.id
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The bundle's intents."""
+        return self.bundle.labels
+
+    @property
     def path(self) -> Path:
         """The bundle's folder, where its report is."""
         return self.bundle.path

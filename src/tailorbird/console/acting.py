@@ -19,7 +19,9 @@ Do = Callable[[], Any]
 class HasLabels(Protocol):
     """A predictor that knows its intents, as a Bundle does."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """By name."""
 
 
 def intents_of(service: Service) -> tuple[str, ...]:

@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import Connection, select, update
 
 from tailorbird.assistants.service_desk.conversing import audit, ledger
 from tailorbird.assistants.service_desk.conversing.books import Books
 from tailorbird.assistants.service_desk.conversing.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing.exchange import answer_name
 from tailorbird.data import mask_pii
 from tailorbird.errors import ConflictError, NotFoundError
-from tailorbird.store.tables import DraftRow, DraftStatus, TurnRow, drafted_document
+from tailorbird.store.tables import DecisionRow, DraftRow, DraftStatus, TurnRow, drafted_document
 
 Learn = Callable[[str, bytes], object]
 """Takes the name and the content of a document in, as `KnowledgeBase.add` does."""
 
 DRAFTS = ledger.table_of(DraftRow)
 N_LISTED = 200
+N_DECISIONS = 20
+"""How far back wishes for a person are looked for."""
 
 
 class Drafts:
@@ -44,7 +47,9 @@ class Drafts:
 
         def change(connection: Connection) -> tuple[DraftRow, Sequence[DeskEvent]]:
             ledger.conversation(connection, conversation_id)
-            question, answer = _asked_and_answered(ledger.turns(connection, conversation_id), turn)
+            said = ledger.turns(connection, conversation_id)
+            wishes = _wishes(said, audit.latest(connection, conversation_id, N_DECISIONS))
+            question, answer = _asked_and_answered(said, turn, wishes)
             draft = DraftRow(
                 conversation_id=conversation_id,
                 question=mask_pii(question),
@@ -145,8 +150,26 @@ def as_document(draft: DraftRow) -> tuple[str, bytes]:
     return drafted_document(draft.id), text.getvalue().encode()
 
 
-def _asked_and_answered(turns: Sequence[TurnRow], number: int) -> tuple[str, str]:
-    """What turn *number* answers, and what it says: an agent's lines in a row are one answer."""
+def _wishes(turns: Sequence[TurnRow], decisions: Sequence[DecisionRow]) -> set[str]:
+    """The ids of messages that ask for a person and hardly say anything else."""
+    wished = {row.id: str(row.why.get("wish", "")) for row in decisions if row.kind == "hand_over"}
+    by_name = {turn.client_id: wished.get(turn.decision_id or "", "") for turn in turns}
+    found = set()
+    for turn in turns:
+        wish = max((by_name.get(answer_name(turn, k), "") for k in (0, 1)), key=len)
+        if 2 * len(wish) > len(turn.text.strip()):
+            found.add(turn.id)
+    return found
+
+
+def _asked_and_answered(
+    turns: Sequence[TurnRow], number: int, wishes: Collection[str] = ()
+) -> tuple[str, str]:
+    """What turn *number* answers, and what it says: an agent's lines in a row are one answer.
+
+    The question is what the visitor said last, before the *wishes* for a person where there is
+    anything before them.
+    """
     said = {turn.number: turn for turn in turns}
     turn = said.get(number)
     if turn is None or turn.author != "agent":
@@ -159,15 +182,18 @@ def _asked_and_answered(turns: Sequence[TurnRow], number: int) -> tuple[str, str
     while first - 1 in said and said[first - 1].author == "agent":
         first -= 1
     questions: list[str] = []
+    wished: list[str] = []
     for before in reversed(turns[:first]):
-        if before.author == "visitor":
+        if before.author == "visitor" and before.id in wishes and not questions:
+            wished.append(before.text)
+        elif before.author == "visitor":
             questions.append(before.text)
         elif questions and before.author != "system":
             break
-    if not questions:
+    if not questions and not wished:
         raise NotFoundError("no question stands before this answer", where="turn")
     answer = "\n".join(said[k].text for k in range(first, number + 1))
-    return questions[0], answer
+    return [*questions, *wished][0], answer
 
 
 def _same(connection: Connection, draft: DraftRow) -> DraftRow | None:

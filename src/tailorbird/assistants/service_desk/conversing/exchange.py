@@ -180,7 +180,7 @@ def _reply(
     events: list[DeskEvent] = []
     # "I am putting you through" would be a lie where nobody is there.
     if decision.text and (is_anybody or not is_wanted):
-        names = ledger.Names(_name(heard.turn, 0), decided.id)
+        names = ledger.Names(answer_name(heard.turn, 0), decided.id)
         answer = ledger.turn_of(row.id, "assistant", decision.text, names)
         said.append(ledger.say(connection, answer, after=last))
     if n_unsure != row.n_unsure:
@@ -195,7 +195,7 @@ def _reply(
             _reason(decision, n_unsure),
             is_anybody_there=is_anybody,
             language=decision.language or row.language,
-            names=ledger.Names(_name(heard.turn, 1), decided.id),
+            names=ledger.Names(answer_name(heard.turn, 1), decided.id),
         )
         said.append(notice)
         events += handed[1:]  # what was said is told below, in its place
@@ -219,14 +219,14 @@ def _reason(decision: Decided, n_unsure: int) -> str:
     return given or (f"rule {decision.rule}" if decision.rule else "asked for")
 
 
-def _name(turn: TurnRow, number: int) -> str:
+def answer_name(turn: TurnRow, number: int) -> str:
     """The name of an answer to *turn*, so that it is said once: ``re:ID:0``."""
     return f"re:{turn.id}:{number}"
 
 
 def _answers_to(turn: TurnRow, later: Sequence[TurnRow]) -> tuple[TurnRow, ...]:
     """What was said to *turn*, among what was said after it."""
-    names = (_name(turn, 0), _name(turn, 1))
+    names = (answer_name(turn, 0), answer_name(turn, 1))
     return tuple(
         one for one in later if one.client_id in names and one.author in ("assistant", "system")
     )
