@@ -101,6 +101,7 @@ def desk_app(workspace: Workspace, *, has_parts: bool = True, key: str = "") -> 
         await service.close()
 
     app = FastAPI(lifespan=lifespan)
+    app.state.desk = desk
     add_service(app, service, policies={"/console": CONSOLE_POLICY})
     for router in desk.routers():
         app.include_router(router)

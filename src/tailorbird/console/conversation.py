@@ -146,7 +146,7 @@ class ConversationPane:
             name = words["desk_take_over"].format(agent=row.agent or "")
             button(name, self._take_by_force, "tb-second")
         elif row.status in ("waiting", "ticket", "assistant"):
-            button(words["desk_take"], self._take)
+            button(words["desk_take"], self.take)
             if row.status != "assistant":
                 button(words["desk_close"], self._close, "tb-second")
 
@@ -199,7 +199,8 @@ class ConversationPane:
         self._field.value = suggestion
         ui.run_javascript(FOCUS)
 
-    async def _take(self) -> None:
+    async def take(self) -> None:
+        """Take it; whoever was faster is named."""
         await self._took(force=False)
 
     async def _take_by_force(self) -> None:
