@@ -129,11 +129,14 @@ class ConversationPane:
                 self._show_actions()
         with ui.element("div").classes("tb-pane-facts"):
             if row.reason:
-                text(words["desk_why"], "tb-label")
-                text(reason_in_words(row.reason, words), tag="p").props('data-testid="reason"')
+                with ui.element("div"):
+                    text(words["desk_why"], "tb-label")
+                    reason = reason_in_words(row.reason, words)
+                    text(reason, tag="p").props('data-testid="reason"')
             if card.intent:
-                text(words["desk_intent"], "tb-label")
-                bar(card.intent, card.confidence, "tb-bar-small")
+                with ui.element("div"):
+                    text(words["desk_intent"], "tb-label")
+                    bar(card.intent, card.confidence, "tb-bar-small")
 
     def _show_actions(self) -> None:
         words, card = self._words, self._card
