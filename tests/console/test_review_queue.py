@@ -76,6 +76,8 @@ def test_each_text_stands_in_the_queue_once_and_what_is_asked_most_comes_first(
         refused("fine", kind="template", feedback=1.0),
         refused("sure of this", kind="template"),
         refused("a guess", kind="template", why={"is_unsure": True}, minutes=2),
+        refused("given up", kind="hand_over", why={"cause": "unsure"}, minutes=4),
+        refused("wished", kind="hand_over", why={"cause": "wish"}),
         refused("bad", kind="template", feedback=-1.0),
         refused("bad refusal", feedback=-1.0, minutes=1),
         refused("mended", kind="template", correction="so", minutes=2),
@@ -85,6 +87,7 @@ def test_each_text_stands_in_the_queue_once_and_what_is_asked_most_comes_first(
         ("Yachts? ", 2),
         ("boats?", 1),
         ("a guess", 1),
+        ("given up", 1),
     ]
     assert [one.question for one in queue["disliked"]] == ["bad", "bad refusal", "mended"]
     assert queue["disliked"][2].wanted == "so"

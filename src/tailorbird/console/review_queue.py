@@ -55,7 +55,8 @@ def read_queue(workspace: Workspace) -> Queue:
         drafts = [_of_draft(row) for row in session.scalars(new.limit(N_SHOWN))]
         disliked = or_(DecisionRow.feedback < 0, DecisionRow.correction.is_not(None))
         is_unsure = DecisionRow.why["is_unsure"].as_boolean()
-        unsure = or_(DecisionRow.kind == "refusal", is_unsure.is_(True))
+        is_given_up = DecisionRow.why["cause"].as_string() == "unsure"  # and handed over for it
+        unsure = or_(DecisionRow.kind == "refusal", is_unsure.is_(True), is_given_up)
 
         def decisions(where: ColumnElement[bool]) -> Sequence[DecisionRow]:
             judged = select(AdminActionRow.target).where(AdminActionRow.action == REVIEWED)
