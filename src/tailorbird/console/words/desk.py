@@ -6,7 +6,6 @@ from tailorbird.console.words.language import Words
 
 WORDS: Words = {
     "en": {
-        "desk": "Desk",
         "desk_heading": "Agent desk",
         "desk_as": "At the desk as",
         "desk_name": "Your name here: it says who has taken a conversation",
@@ -60,8 +59,7 @@ WORDS: Words = {
         "holds no conversations.",
     },
     "zh": {
-        "desk": "坐席",
-        "desk_heading": "坐席工作台",
+        "desk_heading": "客服台",
         "desk_as": "当前坐席",
         "desk_name": "你在这里的名字：别人由此知道会话由谁接手",
         "desk_others": "同时在线：{names}",
@@ -108,7 +106,7 @@ WORDS: Words = {
         "ago_min": "{n} 分钟",
         "ago_h": "{n} 小时",
         "ago_d": "{n} 天",
-        "no_desk_title": "这里没有坐席工作台",
+        "no_desk_title": "这里没有客服台",
         "no_desk_text": "服务启动时没有启用客服：它只回答文本，不保存会话。",
     },
 }

@@ -6,7 +6,6 @@ from tailorbird.console.words.language import Words
 
 WORDS: Words = {
     "en": {
-        "knowledge": "Knowledge",
         "knowledge_heading": "Knowledge",
         "knowledge_lead": "The documents your assistant answers from. It cites them sentence by "
         "sentence, and says so where none of them answers.",
@@ -55,7 +54,6 @@ WORDS: Words = {
         "no_knowledge_command": "pip install 'tailorbird[knowledge]'",
     },
     "zh": {
-        "knowledge": "知识库",
         "knowledge_heading": "知识库",
         "knowledge_lead": "助手据以回答的文档。它逐句注明出处；没有文档能回答时，它会如实说明。",
         "knowledge_drop": "把文档拖到这里，或点击选择",

@@ -6,7 +6,6 @@ from tailorbird.console.words.language import Words
 
 WORDS: Words = {
     "en": {
-        "review": "Review",
         "review_heading": "Review",
         "review_kinds": "What to review",
         "review_drafts": "Drafts",
@@ -41,7 +40,6 @@ WORDS: Words = {
         "review_rejected": "Rejected: nothing is learned from it.",
     },
     "zh": {
-        "review": "审核",
         "review_heading": "审核队列",
         "review_kinds": "审核什么",
         "review_drafts": "草稿",
@@ -52,7 +50,7 @@ WORDS: Words = {
         "review_about_disliked": "被点踩或被纠正的回答。请指出真正的意图，或应有的回答，或两者。",
         "review_about_unsure": "被拒答或没有把握的问题，问得最多的在前。"
         "请指出真正的意图，或应有的回答，或两者。",
-        "review_no_drafts": "没有待审的草稿。在坐席工作台点一下就能把回答存为草稿。",
+        "review_no_drafts": "没有待审的草稿。在客服台点一下就能把回答存为草稿。",
         "review_no_disliked": "没有你还没看过的差评。",
         "review_no_unsure": "没有你还没看过的拒答。",
         "review_back": "全部",

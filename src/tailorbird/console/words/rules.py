@@ -6,7 +6,6 @@ from tailorbird.console.words.language import Words
 
 WORDS: Words = {
     "en": {
-        "rules": "Rules",
         "rules_heading": "Rules and facts",
         "rules_lead": "What shall not be learned from logs is written down here. The assistant "
         "looks at it before anything else, and its explanation names the rule and the facts.",
@@ -68,7 +67,6 @@ WORDS: Words = {
         "rules_command": "tailorbird rules save RULES FACTS",
     },
     "zh": {
-        "rules": "规则",
         "rules_heading": "规则与事实",
         "rules_lead": "不该从日志中学习的内容写在这里。"
         "助手最先查看它们，并在解释中指明用到的规则和事实。",
