@@ -257,6 +257,17 @@ def test_a_follow_up_is_read_with_what_it_refers_to(
     assert "earlier message" in found.why["sentence"]["en"]
 
 
+@pytest.mark.parametrize(("said", "n_readings"), [("Refunds take 5 days.", 1), ("To a card?", 2)])
+def test_a_short_message_needs_the_one_before_only_where_it_may_answer_a_question(
+    said: str, n_readings: int
+) -> None:
+    service = FakeService()
+    turns = [*visitor("I want a refund for my shoes"), Said("assistant", said)]
+    decide([*turns, Said("visitor", "do you play piano")], service=service)
+    assert len(service.asked[0][0]) == n_readings
+    assert service.asked[0][0][0] == "do you play piano"
+
+
 def test_a_follow_up_is_searched_with_what_it_refers_to() -> None:
     knowledge = FakeKnowledge()
     turns = [*visitor("My headphones broke after all these days"), Said("assistant", "Oh.")]

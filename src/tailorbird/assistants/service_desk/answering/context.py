@@ -76,6 +76,22 @@ def referred_to(turns: Sequence[Turn]) -> str:
     return next(alone, before[-1] if before else "")[-MAX_CONTEXT_CHARS:]
 
 
+def was_asked(turns: Sequence[Turn]) -> bool:
+    """Whether the last turn follows a question of the assistant's.
+
+    >>> from tailorbird.assistants.service_desk.answering.decision import Said
+    >>> was_asked([Said("assistant", "Which size do you need?"), Said("visitor", "42")])
+    True
+    """
+    before = turns[-2] if len(turns) > 1 else None
+    return (
+        before is not None
+        and before.author == "assistant"
+        and not is_refusal(before.text)
+        and before.text.rstrip().endswith(("?", "？"))
+    )
+
+
 def asked_before(turns: Sequence[Turn]) -> tuple[str, str]:
     """The slot that the assistant asked for before the last turn, and the message it was for.
 

@@ -14,6 +14,7 @@ from tailorbird.assistants.service_desk.answering.context import (
     n_unsure,
     referred_to,
     visitor_texts,
+    was_asked,
 )
 from tailorbird.assistants.service_desk.answering.decision import Turn
 from tailorbird.assistants.service_desk.answering.slots import FindsSlots, find_slots, slots_of
@@ -98,7 +99,9 @@ async def understand(
     """The last of *turns*, the visitor's, read with those before it.
 
     A message that refers to an earlier one ("and how long does that take?") is read together with
-    it first; a short one alone first. The first reading that is in scope counts. A value that the
+    it first. A short one is read alone first, and together only where it may answer a question of
+    the assistant: else whatever somebody adds to a clear message would be as clear as that. The
+    first reading that is in scope counts. A value that the
     assistant had asked for is read as the message that needed it.
 
     Raises RequestError where the last turn is not the visitor's, and what *service* raises.
@@ -114,7 +117,7 @@ async def understand(
     slot, origin = asked_before(turns)
     is_given = bool(slot) and slot in find_slots(text, asked=slot)
     earlier = referred_to(turns)
-    readings = _readings(text, earlier, origin if is_given else "")
+    readings = _readings(text, earlier, origin if is_given else "", may_answer=was_asked(turns))
     answer = await service.predict(readings, user=user)
     slots = slots_of(texts, asked=slot)
     if finder is not None:
@@ -140,15 +143,15 @@ async def understand(
     )
 
 
-def _readings(text: str, earlier: str, origin: str) -> list[str]:
+def _readings(text: str, earlier: str, origin: str, *, may_answer: bool) -> list[str]:
     """What *text* may mean, the likeliest first."""
     kind = follow_up(text)
     if origin:
         return [origin] if kind else [text, origin]
-    if not earlier or not kind:
-        return [text]
     together = f"{earlier} {text}"
-    return [together, text] if kind == "refers" else [text, together]
+    if earlier and kind == "refers":
+        return [together, text]
+    return [text, together] if earlier and kind == "short" and may_answer else [text]
 
 
 def _first_sure(predictions: Sequence[Prediction], min_confidence: float) -> int:
