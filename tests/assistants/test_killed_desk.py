@@ -121,18 +121,22 @@ def test_a_killed_server_has_everything_it_acknowledged_exactly_once(
                 assert acknowledged[conversation, f"m{number}"] == [answered.text]
 
 
+def wait_for(client: httpx.Client, *, n_listeners: int) -> None:
+    deadline_s = time.monotonic() + 10
+    while (found := client.get("/listeners").json()) != n_listeners:
+        assert time.monotonic() < deadline_s, f"{found} listen"
+        time.sleep(0.02)
+
+
 def test_who_disconnects_amid_a_stream_is_not_listened_for_any_more(start: Start) -> None:
     process, address = start()
     with httpx.Client(base_url=address, timeout=10) as client:
         opened = client.post("/v1/conversations", json={}).json()["id"]
         with client.stream("GET", f"/v1/conversations/{opened}/events") as response:
-            assert next(response.iter_lines()) == "retry: 2000"
-            while client.get("/listeners").json() != 1:
-                time.sleep(0.01)
-        deadline_s = time.monotonic() + 10
-        while client.get("/listeners").json():
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+            lines = response.iter_lines()  # kept: the stream ends with it
+            assert next(lines) == "retry: 2000"
+            wait_for(client, n_listeners=1)
+        wait_for(client, n_listeners=0)
         said = client.post(f"/v1/conversations/{opened}/turns", json={"text": "still there?"})
         assert said.json()["answers"][0]["text"] == "you said still there?"
         large = {"text": "x" * 1_000_001}

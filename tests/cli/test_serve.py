@@ -26,10 +26,11 @@ def test_it_says_where_it_answers_and_ends_in_order(tmp_path: Path) -> None:
         text=True,
     )
     assert process.stderr is not None
-    first, console, predict, docs, how_to_stop = (process.stderr.readline() for _ in range(5))
+    lines = [process.stderr.readline() for _ in range(6)]
+    first, console, predict, widget, docs, how_to_stop = lines
     assert "none yet; build one with: tailorbird build LOGS" in first
     assert how_to_stop.startswith("  Ctrl-C")
-    for line in (console, docs):
+    for line in (console, widget, docs):
         with urllib.request.urlopen(line.split()[-1], timeout=30) as response:
             assert response.status == 200
     health = predict.split()[-1].replace("/v1/predict", "/healthz")
