@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from tailorbird.errors import ConflictError, KnowledgeError, NotFoundError
+from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge import Added, KnowledgeBase
 from tailorbird.knowledge.base import MAX_QUESTION_CHARS
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
-from tailorbird.store.tables import ChunkRow, DocumentRow, DraftRow
+from tailorbird.store.tables import ChunkRow
 from tailorbird.testing.encoder import WordEncoder
 
 RETURNS = b"# Returns\n\nYou can return items within 7 days.\n\n# Postage\n\nIt costs 10 yuan.\n"
@@ -212,36 +212,6 @@ def test_the_same_document_from_several_threads_is_there_once(base: KnowledgeBas
         rows = session.scalars(select(ChunkRow).order_by(ChunkRow.number)).all()
     assert [row.number for row in rows] == [0, 1]
     assert rows[1].text == "Same."
-
-
-def draft(workspace: Workspace, **facts: str) -> str:
-    row = DraftRow(question="能分期吗？", answer="满1000元可以分3期。", author="mia", **facts)
-    with workspace.writing() as session:
-        session.add(row)
-    return row.id
-
-
-def test_an_accepted_draft_is_a_document_that_is_found(base: KnowledgeBase) -> None:
-    id_ = draft(base.workspace)
-    assert [row.id for row in base.drafts()] == [id_]
-    added = base.accept_draft(id_, reviewer="ada", answer="满1000元可以分3期或6期。")
-    assert added == Added(f"draft-{id_[:12]}", "added", "draft", 1, 1)
-    first, *_ = base.search("可以分期付款吗")
-    assert (first.question, first.text) == ("能分期吗？", "满1000元可以分3期或6期。")
-    with base.workspace.sessions() as session:
-        row, document = session.get_one(DraftRow, id_), session.scalars(select(DocumentRow)).one()
-    assert (row.status, row.reviewer, document.kind) == ("accepted", "ada", "draft")
-    assert base.drafts() == []
-
-
-def test_a_draft_is_judged_once(base: KnowledgeBase) -> None:
-    id_ = draft(base.workspace)
-    base.reject_draft(id_, reviewer="ada")
-    with pytest.raises(ConflictError, match="was rejected by ada already"):
-        base.accept_draft(id_, reviewer="bo")
-    with pytest.raises(NotFoundError, match="there is no draft 'x'"):
-        base.reject_draft("x", reviewer="ada")
-    assert base.documents() == []
 
 
 ORDERS = """# Returns

@@ -16,9 +16,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
-from tailorbird.knowledge import drafts, rows
+from tailorbird.knowledge import rows
 from tailorbird.knowledge.chunking import Piece, cut
 from tailorbird.knowledge.documents import (
     Document,
@@ -31,7 +30,7 @@ from tailorbird.knowledge.encoding import Embeds
 from tailorbird.knowledge.shelf import Entry, Shelf
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
-from tailorbird.store.tables import ChunkRow, DocumentRow, DraftRow, DraftStatus
+from tailorbird.store.tables import ChunkRow, DocumentRow
 
 N_RERANKED = 20
 """Passages that a reranker reads for one question."""
@@ -135,26 +134,6 @@ class KnowledgeBase:
         count = select(ChunkRow.document, func.count()).group_by(ChunkRow.document)
         with self.workspace.sessions() as session:
             return {row[0]: row[1] for row in session.execute(count)}
-
-    def drafts(self, status: DraftStatus = "new") -> list[DraftRow]:
-        """Questions that agents answered, oldest first."""
-        return drafts.listed(self.workspace, status)
-
-    def accept_draft(
-        self, draft_id: str, *, reviewer: str, question: str = "", answer: str = ""
-    ) -> Added:
-        """Make a draft a document of the kind ``draft``, as it is or as it was corrected.
-
-        Raises NotFoundError and ConflictError where it is not there or somebody was faster.
-        """
-        draft = drafts.one(self.workspace, draft_id)
-        document = drafts.as_document(draft, question=question, answer=answer)
-        return self._keep(document, lambda s: drafts.settle(s, draft_id, "accepted", reviewer))
-
-    def reject_draft(self, draft_id: str, *, reviewer: str) -> None:
-        """Say that a draft is no knowledge; raises what `accept_draft` does."""
-        with self.workspace.writing() as session:
-            drafts.settle(session, draft_id, "rejected", reviewer)
 
     def passages(self) -> list[Passage]:
         """All pieces, as `support_fitting.fit_support` wants them."""
@@ -262,9 +241,7 @@ class KnowledgeBase:
             )
         return Added(name, "unchanged", row.kind, n_chunks or 0, 0)
 
-    def _keep(
-        self, document: Document, also: Callable[[Session], None] = lambda session: None
-    ) -> Added:
+    def _keep(self, document: Document) -> Added:
         """Embed what is new of a *document*, then put all of it in the place of the old one."""
         pieces = cut(document)
         with self.workspace.sessions() as session:
@@ -273,7 +250,6 @@ class KnowledgeBase:
         made = self._embed([piece.searched for piece in new])
         vectors |= {piece.id: row for piece, row in zip(new, made, strict=True)}
         with self.workspace.writing() as session:
-            also(session)
             is_new = rows.replace(session, document, self._rows(document, pieces, vectors))
         self._show()
         status: Literal["added", "changed"] = "added" if is_new else "changed"

@@ -57,7 +57,7 @@ class Document:
 
     name: str
     kind: str
-    """``markdown``, ``text``, ``html``, ``pdf``, ``docx``, ``qa`` or ``draft``."""
+    """``markdown``, ``text``, ``html``, ``pdf``, ``docx`` or ``qa``."""
     title: str
     sections: tuple[Section, ...]
     hash: str

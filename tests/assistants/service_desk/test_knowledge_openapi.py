@@ -21,7 +21,6 @@ OPERATIONS = [
     ("/v1/knowledge/search", "POST"),
     ("/v1/knowledge/documents/{name}", "PUT"),
     ("/v1/knowledge/documents/{name}", "DELETE"),
-    ("/v1/knowledge/drafts/{draft_id}", "POST"),
 ]
 
 

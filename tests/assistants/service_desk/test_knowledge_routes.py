@@ -20,7 +20,7 @@ from tailorbird.serving.access import Person
 from tailorbird.serving.guard import Guard
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.store import Workspace
-from tailorbird.store.tables import AdminActionRow, DraftRow, Role
+from tailorbird.store.tables import AdminActionRow, Role
 from tailorbird.testing.encoder import WordEncoder
 
 ClientOf = Callable[[Role], TestClient]
@@ -99,12 +99,10 @@ def test_names_may_be_chinese(admin: TestClient) -> None:
 def test_agents_look_and_change_nothing(client_of: ClientOf, workspace: Workspace) -> None:
     agent = client_of("agent")
     assert agent.get(DOCUMENTS).status_code == 200
-    assert agent.get("/v1/knowledge/drafts").status_code == 200
     assert agent.post("/v1/knowledge/search", json={"question": "x"}).status_code == 200
     for refused in (
         agent.put(f"{DOCUMENTS}/a.md", content=RETURNS),
         agent.delete(f"{DOCUMENTS}/a.md"),
-        agent.post("/v1/knowledge/drafts/x", json={"accept": True}),
         client_of("visitor").post("/v1/knowledge/search", json={"question": "x"}),
         client_of("visitor").get(DOCUMENTS),
     ):
@@ -162,27 +160,6 @@ def test_what_is_not_there_cannot_be_removed(admin: TestClient) -> None:
 )
 def test_a_search_that_asks_nothing_is_refused(admin: TestClient, asked: dict[str, Any]) -> None:
     assert admin.post("/v1/knowledge/search", json=asked).status_code == 422
-
-
-def test_a_draft_is_accepted_once_and_then_found(admin: TestClient, workspace: Workspace) -> None:
-    with workspace.writing() as session:
-        one = DraftRow(question="能分期吗？", answer="可以分3期。", author="mia")
-        other = DraftRow(question="x", answer="y")
-        session.add_all([one, other])
-    drafts = admin.get("/v1/knowledge/drafts").json()["drafts"]
-    assert {row["id"] for row in drafts} == {one.id, other.id}
-    accepted = admin.post(f"/v1/knowledge/drafts/{one.id}", json={"accept": True})
-    assert accepted.status_code == 200, accepted.text
-    assert accepted.json()["document"]["kind"] == "draft"
-    again = admin.post(f"/v1/knowledge/drafts/{one.id}", json={"accept": False})
-    assert again.status_code == 409
-    assert "was accepted by ada already" in again.json()["error"]["message"]
-    rejected = admin.post(f"/v1/knowledge/drafts/{other.id}", json={"accept": False})
-    assert rejected.json() == {"status": "rejected", "document": None}
-    assert admin.post("/v1/knowledge/drafts/x", json={"accept": True}).status_code == 404
-    found = admin.post("/v1/knowledge/search", json={"question": "分期"}).json()["passages"]
-    assert [row["text"] for row in found] == ["可以分3期。"]
-    assert admin.get("/v1/knowledge/drafts").json() == {"drafts": []}
 
 
 def test_others_are_answered_while_a_document_is_read(workspace: Workspace) -> None:

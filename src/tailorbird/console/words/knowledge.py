@@ -47,7 +47,6 @@ WORDS: Words = {
         "knowledge_kind_pdf": "PDF",
         "knowledge_kind_docx": "DOCX",
         "knowledge_kind_qa": "Questions",
-        "knowledge_kind_draft": "Accepted draft",
         "no_knowledge_title": "No knowledge here",
         "no_knowledge_text": "The parts that read and search documents are not installed. Install "
         "them and start the service again:",
@@ -92,7 +91,6 @@ WORDS: Words = {
         "knowledge_kind_pdf": "PDF",
         "knowledge_kind_docx": "DOCX",
         "knowledge_kind_qa": "问答",
-        "knowledge_kind_draft": "采纳的草稿",
         "no_knowledge_title": "这里没有知识库",
         "no_knowledge_text": "读取和检索文档的部件没有安装。安装后重新启动服务：",
         "no_knowledge_command": "pip install 'tailorbird[knowledge]'",

@@ -19,7 +19,7 @@ class DocumentRow(Base, kw_only=True):
     hash: Mapped[str] = mapped_column(String(64))
     """Of its bytes: an unchanged one is not read again."""
     kind: Mapped[str] = mapped_column(String(20))
-    """``markdown``, ``text``, ``html``, ``pdf``, ``docx``, ``qa`` or ``draft``."""
+    """``markdown``, ``text``, ``html``, ``pdf``, ``docx`` or ``qa``."""
     title: Mapped[str] = mapped_column(Text, default="")
     n_bytes: Mapped[int]
     updated: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now)

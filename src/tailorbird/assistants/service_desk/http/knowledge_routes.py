@@ -1,4 +1,4 @@
-"""``/v1/knowledge``: documents in and out, what a question finds, drafts that become knowledge."""
+"""``/v1/knowledge``: documents in and out, and what a question finds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ from tailorbird.assistants.service_desk.http.knowledge_schemas import (
     AddedDocument,
     Document,
     DocumentList,
-    Draft,
-    DraftList,
-    JudgedDraft,
-    Judgement,
     Passage,
     RemovedDocument,
     SearchRequest,
@@ -37,8 +33,7 @@ REFUSALS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
     403: "The key is of a role that may not do this.",
-    404: "There is no document or draft of that name.",
-    409: "Somebody judged the draft before.",
+    404: "There is no document of that name.",
     413: "The document is too large.",
     415: "The body was not sent as JSON.",
     422: "The document or the request cannot be used; the sentence says why.",
@@ -101,34 +96,6 @@ def knowledge_routes(base: KnowledgeBase) -> APIRouter:
     async def search(asked: SearchRequest, person: Agent) -> SearchResponse:
         found = await asyncio.to_thread(base.search, asked.question, k=asked.k)
         return SearchResponse(passages=[Passage.of(one) for one in found])
-
-    @router.get("/drafts", summary="Answers of agents that nobody has judged yet")
-    async def drafts(person: Agent) -> DraftList:
-        rows = await asyncio.to_thread(base.drafts)
-        return DraftList(drafts=[Draft.of(row) for row in rows])
-
-    @router.post("/drafts/{draft_id}", summary="Accept a draft as knowledge, or reject it")
-    async def judge(draft_id: str, judgement: Judgement, person: Admin) -> JudgedDraft:
-        if not judgement.accept:
-            await change(
-                person,
-                "reject draft",
-                draft_id,
-                lambda: base.reject_draft(draft_id, reviewer=person.name),
-            )
-            return JudgedDraft(status="rejected", document=None)
-        added = await change(
-            person,
-            "accept draft",
-            draft_id,
-            lambda: base.accept_draft(
-                draft_id,
-                reviewer=person.name,
-                question=judgement.question,
-                answer=judgement.answer,
-            ),
-        )
-        return JudgedDraft(status="accepted", document=AddedDocument.of(added))
 
     return router
 

@@ -1,4 +1,4 @@
-"""What goes over the wire about documents, passages and drafts."""
+"""What goes over the wire about documents and passages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tailorbird import records
 from tailorbird.knowledge import Added
-from tailorbird.store.tables import DocumentRow, DraftRow
+from tailorbird.store.tables import DocumentRow
 
 
 class Document(BaseModel):
     """One document of the knowledge base."""
 
     name: str
-    kind: str = Field(description="markdown, text, html, pdf, docx, qa or draft.")
+    kind: str = Field(description="markdown, text, html, pdf, docx or qa.")
     title: str
     n_chunks: int = Field(description="Pieces that are searched.")
     n_bytes: int
@@ -108,51 +108,3 @@ class SearchResponse(BaseModel):
     """What fits a question, best first."""
 
     passages: list[Passage]
-
-
-class Draft(BaseModel):
-    """A question and the answer that an agent gave."""
-
-    id: str
-    created: datetime
-    question: str
-    answer: str
-    intent: str
-    author: str
-    conversation_id: str | None
-
-    @classmethod
-    def of(cls, row: DraftRow) -> Self:
-        """What *row* says."""
-        return cls(
-            id=row.id,
-            created=row.created,
-            question=row.question,
-            answer=row.answer,
-            intent=row.intent,
-            author=row.author,
-            conversation_id=row.conversation_id,
-        )
-
-
-class DraftList(BaseModel):
-    """Drafts that nobody has judged yet, oldest first."""
-
-    drafts: list[Draft]
-
-
-class Judgement(BaseModel):
-    """Whether a draft is knowledge, and how it should read."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    accept: bool
-    question: str = Field(default="", max_length=4000, description="Empty: as it is.")
-    answer: str = Field(default="", max_length=16000, description="Empty: as it is.")
-
-
-class JudgedDraft(BaseModel):
-    """What became of a draft."""
-
-    status: Literal["accepted", "rejected"]
-    document: AddedDocument | None = Field(description="What it is now; null where rejected.")
