@@ -33,8 +33,6 @@ class Try:
     latency_ms: float
     adapter: str = ""
     """The hash of the adapter it was answered with; empty: the assistant shared by all."""
-    scope_score: float | None = None
-    """Probability that the text is in scope, where the bundle tells it."""
 
 
 class AskPage:
@@ -190,9 +188,9 @@ def _show_why(one: Try, words: dict[str, str]) -> None:
         bar(prediction.intent, prediction.confidence, "tb-bar-main")
         for intent, confidence in prediction.alternatives:
             bar(intent, confidence, "tb-bar-small")
-        if one.scope_score is not None:
+        if prediction.scope_score is not None:
             text(words["scope_score"], "tb-label")
-            bar(words["in_scope"], one.scope_score, "tb-bar-main")
+            bar(words["in_scope"], prediction.scope_score, "tb-bar-main")
     with ui.element("footer").classes("tb-answer-foot"):
         text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
         adapter = one.adapter[:12] or words["no_adapter"]
