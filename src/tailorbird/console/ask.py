@@ -188,9 +188,8 @@ def _show_why(one: Try, words: dict[str, str]) -> None:
         bar(prediction.intent, prediction.confidence, "tb-bar-main")
         for intent, confidence in prediction.alternatives:
             bar(intent, confidence, "tb-bar-small")
-        if prediction.scope_score is not None:
-            text(words["scope_score"], "tb-label")
-            bar(words["in_scope"], prediction.scope_score, "tb-bar-main")
+        text(words["scope_score"], "tb-label")
+        bar(words["in_scope"], prediction.scope_score, "tb-bar-main")
     with ui.element("footer").classes("tb-answer-foot"):
         text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
         adapter = one.adapter[:12] or words["no_adapter"]
