@@ -69,7 +69,8 @@ class OpenDesk:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """For the lifespan of the application."""
+        """For the lifespan of the application; begins once a search takes no longer than others."""
+        await asyncio.to_thread(self._warm_up)
         following = asyncio.create_task(self._follow())
         try:
             async with self.service_desk.running():
@@ -79,8 +80,19 @@ class OpenDesk:
             if self.attendant.parts.scribe is not None:
                 self.attendant.parts.scribe.close()
 
+    def _warm_up(self) -> None:
+        """Load what searches and rules need before a visitor has to wait for it: seconds."""
+        rules, knowledge = self.attendant.parts.rules, self.knowledge
+        search = partial(knowledge.search, "warm up") if knowledge is not None else None
+        for load in (rules, search):
+            try:
+                if load is not None:
+                    load()
+            except Exception:
+                log.exception("rules or documents could not be read; tried again when asked")
+
     async def _follow(self) -> None:
-        """Load what searches need before a visitor has to wait for it; then fit to what changes."""
+        """Fit what judges the documents to them, now and whenever they change."""
         while self.support is not None:
             try:
                 await asyncio.to_thread(self.support.follow)
