@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -54,19 +55,20 @@ def up(
             if bundle is None:
                 display.say("stopped; the same command goes on from here")
                 raise typer.Exit(130)
-    if knowledge:
-        knowledge_verb.add(knowledge, workspace=workspace)
-    if rules:
-        _begin_with_rules(rules, workspace)
+    take_along(knowledge or [], rules or [], workspace)
     serve(workspace=workspace, port=port, api_key=api_key, config=config, set_=set_)
 
 
-def _begin_with_rules(files: list[Path], workspace: Path | None) -> None:
-    """Save the first rules of a workspace."""
+def take_along(knowledge: list[Path], rules: list[Path], workspace: Path | None) -> None:
+    """Add documents, those that can be read, and save the first rules of a workspace."""
     from tailorbird import api
     from tailorbird.knowledge.rules import saved_version
 
-    with api.open_workspace(workspace) as space:
-        is_new = not saved_version(space).version
-    if is_new:
-        rules_verb.save(files, workspace=workspace)
+    if knowledge:
+        with suppress(typer.Exit):  # what could not be read was said; the rest is served
+            knowledge_verb.add(knowledge, workspace=workspace)
+    if rules:
+        with api.open_workspace(workspace) as space:
+            is_new = not saved_version(space).version
+        if is_new:
+            rules_verb.save(rules, workspace=workspace)
