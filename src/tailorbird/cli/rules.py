@@ -103,7 +103,8 @@ def save(
         print_json({"version": version, "changes": changes})
         return
     SCREEN.print(f"[bold green]✓[/] version {version} is in force")
-    _list(changes)
+    if before.version:  # of the first one all is new
+        _list(changes)
 
 
 @app.command()
