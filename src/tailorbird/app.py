@@ -50,10 +50,9 @@ def create_app(
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
     workspace it remembers nothing, and has no service desk; without *desk* it has none either.
-    *follow* is asked every *follow_s* seconds for another
-    predictor than the one served (`live_in` asks a workspace), and the service goes over to it
-    without losing a request. Raises ConfigError where it would be open to others than this
-    machine without a key.
+    *follow* is asked every *follow_s* seconds for another predictor than the one served (`live_in`
+    asks a workspace), and the service goes over to it without losing a request. Raises ConfigError
+    where it would be open to others than this machine without a key.
     """
     doors = open_access(settings, access, workspace=workspace)
     check_exposure(settings, doors.keys)
@@ -64,27 +63,13 @@ def create_app(
     if workspace is not None and desk is not None:
         opened = open_service_desk(workspace, service, desk, settings)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.engine.start()
-        following = None
-        if follow is not None:
-            following = asyncio.create_task(_follow(service, follow, follow_s))
-        try:
-            async with opened.running() if opened else contextlib.nullcontext():
-                yield
-        finally:
-            if following is not None:
-                following.cancel()
-            await service.close()
-
     app = FastAPI(
         title="Tailorbird 缝叶莺",
         version=__version__,
         description="An assistant that was fine-tuned from interaction logs.",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=lambda _: _running(service, opened, follow, follow_s),
     )
     app.state.service = service
     app.state.access = doors
@@ -107,6 +92,24 @@ def create_app(
             knowledge=opened.knowledge if opened else None,
         )
     return app
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    service: Service, opened: OpenDesk | None, follow: Look | None, follow_s: float
+) -> AsyncIterator[None]:
+    """The life of an application: from the engine's start until nothing is left to be written."""
+    await service.engine.start()
+    following = None
+    if follow is not None:
+        following = asyncio.create_task(_follow(service, follow, follow_s))
+    try:
+        async with opened.running() if opened else contextlib.nullcontext():
+            yield
+    finally:
+        if following is not None:
+            following.cancel()
+        await service.close()
 
 
 def live_in(workspace: Workspace, settings: ServingSettings | None = None) -> Look:
