@@ -18,7 +18,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: start; vertical-align: top; padding: .35rem .8rem .35rem 0; }
 tr { border-top: 1px solid var(--line); }
 th, .soft { color: var(--soft); font-weight: 400; font-size: .875rem; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
+td:first-child { overflow-wrap: anywhere; }
 .was { color: var(--wrong); text-decoration: line-through; }
 """)
 _PAGE = Markup("""<!doctype html>
