@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,18 @@ def row(text: str, user: str, **more: object) -> dict[str, object]:
 
 def lines(rows: list[dict[str, object]]) -> str:
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)
+
+
+def served(user: str, text: str) -> ServedRow:
+    return ServedRow(
+        user=user,
+        text=text,
+        intent="lost",
+        confidence=0.9,
+        in_scope=True,
+        bundle_id="b",
+        latency_ms=1.0,
+    )
 
 
 def report_with(mistake: str) -> dict[str, object]:
@@ -71,19 +84,7 @@ def lived_in(people: Any, tmp_path: Path) -> Iterator[tuple[Workspace, Any]]:
         trunk = workspace.cache_path / "trunk"
         trunk.mkdir(parents=True)
         (trunk / "k.states").write_bytes(b"states")
-        served = [
-            ServedRow(
-                user=user,
-                text=text,
-                intent="lost",
-                confidence=0.9,
-                in_scope=True,
-                bundle_id="b",
-                latency_ms=1.0,
-            )
-            for user, text in ((USER, MARKER), ("bo", "hello there"))
-        ]
-        record_served(workspace, served)
+        record_served(workspace, [served(USER, MARKER), served("bo", "hello there")])
         shelf = people.Shelf()
         shelf.kept = dict.fromkeys((USER, "bo"))  # type: ignore[arg-type]
         yield workspace, shelf
@@ -153,6 +154,23 @@ def test_what_cannot_be_removed_is_named(lived_in: tuple[Workspace, Any]) -> Non
     stray = workspace.path / "notes.txt"
     stray.write_text(f"call back: {MARKER}", encoding="utf-8")
     assert forget(workspace, USER, store=shelf).left == [stray]
+
+
+def test_what_a_running_service_writes_meanwhile_is_waited_for(
+    lived_in: tuple[Workspace, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, shelf = lived_in
+    asked_by_both = "where is my blue umbrella"
+    record_served(workspace, [served(USER, asked_by_both)])
+
+    def write_late(_: float) -> None:
+        record_served(workspace, [served(USER, "late words of mine"), served("bo", asked_by_both)])
+
+    monkeypatch.setattr(time, "sleep", write_late)
+    found = forget(workspace, USER, store=shelf, settle_s=1.0)
+    assert (found.n_served, found.left) == (3, [])
+    assert files_with(workspace.path, "late words of mine") == []
+    assert files_with(workspace.path, asked_by_both) == ["tailorbird.db"]
 
 
 def test_a_bundle_that_quotes_the_user_is_replaced_and_stays_live(

@@ -79,10 +79,7 @@ def forget(
         if path.is_file():
             for _, row in rows_of(path):
                 traces.note(row)
-    with workspace.sessions() as session:
-        for served in session.scalars(select(ServedRow)):
-            traces.note({"user": served.user, "text": served.text})
-        note_desk(session, traces)
+    _note_database(workspace, traces)
     if traces.mine:  # states first: once the rows are gone, nobody knows that there were any
         for folder in (workspace.cache_path, *(run / "jobs" for run in runs)):
             _remove(folder / "trunk", found)
@@ -101,6 +98,7 @@ def forget(
     _forget_in_bundles(workspace, eraser, found)
     if settle_s:
         time.sleep(settle_s)
+        _note_database(workspace, traces)  # others may have asked the same, written only now
         _forget_served(workspace, user, found)
     found.left = list(still_there(workspace.path, user, traces.texts))
     say(
@@ -113,6 +111,14 @@ def forget(
     for path in found.left:
         say(f"still there: {path}")
     return found
+
+
+def _note_database(workspace: Workspace, traces: Traces) -> None:
+    """Tell *traces* what was served, and what was said at the service desk."""
+    with workspace.sessions() as session:
+        for served in session.scalars(select(ServedRow)):
+            traces.note({"user": served.user, "text": served.text})
+        note_desk(session, traces)
 
 
 def _forget_rows(run: Path, user: str, traces: Traces, found: Forgotten) -> None:
