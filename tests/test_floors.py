@@ -63,6 +63,15 @@ PASSAGES = {
     ("personalise", "evaluation.words"),  # and says the same words in the same way
     ("assistants", "serving.access"),  # who asks, at every route; the door of serving is full
     ("api", "evaluation.explaining"),  # one text of one model; no part of a report
+    ("api", "serving.explainer"),  # and what it was taught that is like it
+    ("serving", "evaluation.explaining"),  # the words behind one answer, beside the answering
+    ("serving", "evaluation.neighbours"),  # and the rows near it
+    ("console", "evaluation.explaining"),  # which are shown
+    ("console", "evaluation.neighbours"),
+    ("console", "serving.explainer"),
+    ("assistants", "knowledge.tuning"),  # pairs are tuned alike, whether of passages or replies
+    ("assistants", "evaluation.gains"),  # and kept where they win
+    ("assistants", "serving.explainer"),  # of a decision that was written down
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("assistants", "modeling.generation"),  # an answer is written token by token
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
@@ -80,6 +89,8 @@ PASSAGES = {
     ("jobs", "tuning.gradients"),  # and their gradients
     ("jobs", "data.batching"),  # in parts that fit
     ("cli", "knowledge.tuning"),  # what one verb does
+    ("cli", "knowledge.reranking"),  # or does with another word
+    ("cli", "knowledge.kept_reranker"),  # and what another verb chooses
     ("knowledge", "evaluation.gains"),  # a tuned search against the one before it
     ("planning", "tuning.plan"),  # the way of tuning, before there is a plan
     ("planning", "tuning.freeze_search"),  # the trials of one number of the plan

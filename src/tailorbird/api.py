@@ -41,6 +41,7 @@ from tailorbird.store import Run, Workspace
 
 if TYPE_CHECKING:
     from tailorbird.search import SearchPlan
+    from tailorbird.serving.explainer import Reasons
 
 Say = Callable[[str], None]
 
@@ -504,6 +505,17 @@ def explain(bundle: Bundle, text: str, intent: str = "") -> dict[str, Any]:
 
     model: Any = bundle.classifier
     return attribute(model, text, label=intent, temperature=bundle.temperature).to_json()
+
+
+def reasons(bundle: Bundle, text: str, intent: str = "") -> Reasons:
+    """The words of `explain`, and the training examples that are nearest to *text*.
+
+    Where a package is missing, or the model is of a kind that cannot be explained, it is said in
+    the reasons. Raises ConfigError for an intent that the bundle does not know.
+    """
+    from tailorbird.serving.explainer import reasons_of
+
+    return reasons_of(bundle, text, intent=intent)
 
 
 def go_live(workspace: Workspace, bundle_id: str, reason: str) -> None:

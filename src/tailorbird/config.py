@@ -329,6 +329,11 @@ class DeskSettings:
         "Folder of a run of --task dialogue, or a model as smollm2: it writes answers from "
         "documents, and what no passage bears out is dropped. Empty: the documents' own sentences.",
     )
+    slot_tagger: str = setting(
+        "",
+        "Run of --task token_classification, or its folder: what it marks fills slots of templates "
+        "that rules do not find. Empty: rules alone.",
+    )
     max_messages: int = setting(200, "Messages in one request of /v1/chat/completions.")
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pytest
 
-from tailorbird.assistants.service_desk.answering.slots import fill, find_slots, holes, slots_of
+from tailorbird.assistants.service_desk.answering.slots import (
+    Marked,
+    fill,
+    find_slots,
+    holes,
+    read_slots,
+    slots_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,16 +58,13 @@ def test_what_was_said_last_counts() -> None:
 
 
 def test_a_model_may_find_more_but_only_plain_values() -> None:
-    class Finder:
-        def slots(self, text: str, /) -> Mapping[str, str]:
-            return {
-                "colour": "red",
-                "size": "<script>",
-                "Order Number": "Z99999",
-                "link": "http://x",
-            }
+    values = {"colour": "red", "size": "<script>", "Order Number": "Z99", "link": "http://x"}
 
-    assert slots_of(["the red one"], finder=Finder()) == {"colour": "red", "order": "Z99999"}
+    class Finder:
+        def marks(self, texts: Sequence[str], /) -> list[list[Marked]]:
+            return [[Marked(name, value, 0, 3, 0.9) for name, value in values.items()]]
+
+    assert read_slots(["the red one"], finder=Finder()).values == {"colour": "red", "order": "Z99"}
 
 
 def test_templates_of_logs_may_write_slots_in_their_way() -> None:

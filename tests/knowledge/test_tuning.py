@@ -12,11 +12,14 @@ import typer
 from tailorbird.cli.knowledge_tune import tune
 from tailorbird.config import Settings, TuningSettings
 from tailorbird.errors import DataError
+from tailorbird.knowledge import open_encoder
 from tailorbird.knowledge.hard_negatives import WordIndex, with_hard_negatives
+from tailorbird.knowledge.kept_reranker import chosen_reranker
 from tailorbird.knowledge.reranking import TunedReranker, tune_reranker
 from tailorbird.knowledge.tuning import divide, embed, ranks_from, tune_retriever
 from tailorbird.modeling import build_model, load_model
 from tailorbird.records import Example
+from tailorbird.store import Workspace
 from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning.tasks import find_task
 from tailorbird.weights import BackboneFolder, resolve_backbone
@@ -156,3 +159,33 @@ def test_the_verb_tunes_from_logs_and_leaves_bad_answers_out(
             workspace=tmp_path / "space",
         )
     assert not (tmp_path / "other").exists()
+
+
+def test_a_reranker_is_tuned_by_the_verb_and_used_from_then_on_where_it_wins(
+    tmp_path: Path, backbone: BackboneFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": pair.text, "reply": pair.second} for pair in PAIRS]
+    logs = tmp_path / "logs.jsonl"
+    logs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with Workspace.open(tmp_path / "space") as workspace:
+        open_encoder(workspace, str(backbone.path))
+
+    def tuned(*given: str) -> None:
+        tune(
+            str(logs),
+            backbone=str(backbone.path),
+            reranker=True,
+            set_=[f"tuning.{one}" for one in given],
+            workspace=tmp_path / "space",
+            as_json=True,
+        )
+
+    with pytest.raises(typer.Exit):
+        tuned("n_epochs=1", "learning_rate=1e-9")
+    assert not json.loads(capsys.readouterr().out)["is_kept"]
+    assert chosen_reranker(tmp_path / "space") is None
+    tuned("n_epochs=30", "batch_size=16", "learning_rate=3e-3", "patience=0")
+    said = json.loads(capsys.readouterr().out)
+    assert said["is_kept"]
+    assert said["mrr"]["candidate"] > said["mrr"]["current"]
+    assert chosen_reranker(tmp_path / "space") == Path(said["model"])

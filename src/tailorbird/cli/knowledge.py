@@ -12,8 +12,9 @@ import typer
 from rich.markup import escape
 
 from tailorbird.cli.display import SCREEN, print_json
-from tailorbird.cli.knowledge_tune import tune
+from tailorbird.cli.knowledge_tune import reranker, tune
 from tailorbird.cli.options import AsJson, Workspace
+from tailorbird.cli.replies_tune import tune_replies
 
 if TYPE_CHECKING:
     from tailorbird.knowledge import KnowledgeBase
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 
 app.command()(tune)
+app.command()(reranker)
+app.command()(tune_replies)
 
 Encoder = Annotated[
     str,
@@ -217,12 +220,16 @@ def _opened(
     """The documents of a workspace; models are loaded when they are needed."""
     from tailorbird import store
     from tailorbird.knowledge import KnowledgeBase, open_encoder
+    from tailorbird.knowledge.kept_reranker import KeptReranker
 
     report = _Report(quiet)
     with store.Workspace.open(workspace) as opened:
         chosen = open_encoder(opened, encoder, say=lambda sentence: report.say(escape(sentence)))
         try:
-            yield KnowledgeBase(opened, chosen, on_progress=report.progress), report
+            base = KnowledgeBase(
+                opened, chosen, reranker=KeptReranker(opened), on_progress=report.progress
+            )
+            yield base, report
         finally:
             report.end()
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tailorbird.cli import options
 from tailorbird.cli.display import print_json
-
-N_WORDS = 5
-FAINT, STRONG = 0.1, 0.5
-"""Of the largest weight: below the first a word is not coloured, from the second on it is bold."""
+from tailorbird.cli.words import show_weights
 
 
 def predict(
@@ -45,23 +42,4 @@ def predict(
         if prediction.answer:
             print(f"  {prediction.answer}")
         if explain:
-            _show(why[number])
-
-
-def _show(why: dict[str, Any]) -> None:
-    """The text with its words in green (for the intent) and red (against it), and the numbers."""
-    from rich.console import Console
-    from rich.text import Text
-
-    text, largest = Text(why["text"]), max((abs(w["weight"]) for w in why["words"]), default=0)
-    for word in why["words"]:
-        share = word["weight"] / largest if largest else 0
-        if abs(share) >= FAINT:
-            colour = "green" if share > 0 else "red"
-            strength = "bold " if abs(share) >= STRONG else ""
-            text.stylize(f"{strength}{colour}", word["start"], word["end"])
-    by_weight = sorted(why["words"], key=lambda word: -abs(word["weight"]))[:N_WORDS]
-    numbers = "   ".join(f"{word['text']} {word['weight']:+.2f}" for word in by_weight)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(Text("  why: ") + text)
-    console.print(f"  {numbers}", markup=False)
+            show_weights(why[number])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
+from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.drawing import svg, text
 from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
 from tailorbird.console.markup import bar, percent
@@ -18,6 +20,9 @@ from tailorbird.errors import TailorbirdError
 from tailorbird.records import Prediction
 from tailorbird.serving import Answer, Service
 from tailorbird.text import shorten
+
+if TYPE_CHECKING:
+    from tailorbird.serving.explainer import Reasons
 
 N_TRIES = 8
 SEND = '<path d="M5 12h13M12 5l7 7-7 7"/>'
@@ -33,6 +38,10 @@ class Try:
     latency_ms: float
     adapter: str = ""
     """The hash of the adapter it was answered with; empty: the assistant shared by all."""
+    reasons: Reasons | None = None
+    """The words behind the intent; None while they are being computed."""
+    problem: str = ""
+    """Why they are not."""
 
 
 class AskPage:
@@ -94,6 +103,8 @@ class AskPage:
         self._tries = nicegui_app.storage.tab.setdefault("tries", [])
         if self._tries:
             self._refresh()
+            if self._tries[0].reasons is None:
+                await self._explain(self._tries[0])
 
     def _refresh(self) -> None:
         self._answer.refresh()
@@ -123,6 +134,21 @@ class AskPage:
         finally:
             self._is_busy = False
         self._refresh()
+        if not self._problem:
+            await self._explain(self._tries[0])
+
+    async def _explain(self, one: Try) -> None:
+        """Add the words behind the intent once they are known; the answer stands there already."""
+        try:
+            reasons = await self._service.explainer.explain(
+                one.text, intent=one.prediction.intent if not one.adapter else ""
+            )
+            known = replace(one, reasons=reasons)
+        except TailorbirdError as error:
+            known = replace(one, problem=str(error))
+        if one in self._tries:
+            self._tries[self._tries.index(one)] = known
+            self._answer.refresh()
 
     def _show_answer(self) -> None:
         words = self._words
@@ -190,6 +216,12 @@ def _show_why(one: Try, words: dict[str, str]) -> None:
             bar(intent, confidence, "tb-bar-small")
         text(words["scope_score"], "tb-label")
         bar(words["in_scope"], prediction.scope_score, "tb-bar-main")
+        if one.reasons is not None:
+            show_reasons(one.reasons, words)
+        elif one.problem:
+            text(one.problem, "tb-soft", tag="p")
+        else:
+            show_waiting(words)
     with ui.element("footer").classes("tb-answer-foot"):
         text(f"{words['bundle']} {one.bundle}", tag="span").props('data-testid="bundle"')
         adapter = one.adapter[:12] or words["no_adapter"]

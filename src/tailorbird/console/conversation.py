@@ -8,8 +8,10 @@ from functools import partial
 from nicegui import ui
 
 from tailorbird.assistants.service_desk import ServiceDesk
+from tailorbird.assistants.service_desk.conversing.attributing import Attributed
 from tailorbird.assistants.service_desk.conversing.desk import Card
 from tailorbird.console.acting import Said, button, many_lines
+from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.desk_list import reason_in_words
 from tailorbird.console.drawing import svg, text
 from tailorbird.console.frame import LEAF
@@ -44,6 +46,7 @@ class ConversationPane:
     ) -> None:
         self._desk = service_desk.desk
         self._drafts = service_desk.drafts
+        self._attributions = service_desk.attributions
         self._words = words
         self._name = name
         self._person = person
@@ -52,6 +55,9 @@ class ConversationPane:
         self._drafted: set[str] = set()
         """Turns that a draft was made of in this tab."""
         self._is_busy = False
+        self._asked_why = ""
+        """The decision whose words are shown, or being computed."""
+        self._why: Attributed | None = None
         self.chosen = ""
         """The id of what is shown; empty: nothing."""
 
@@ -137,6 +143,37 @@ class ConversationPane:
                 with ui.element("div"):
                     text(words["desk_intent"], "tb-label")
                     bar(card.intent, card.confidence, "tb-bar-small")
+                    if card.decision and self._asked_why != card.decision:
+                        button(words["desk_words"], self._ask_why, "tb-small-link")
+        if card.decision and self._asked_why == card.decision:
+            self._show_why()
+
+    async def _ask_why(self) -> None:
+        """Show which words made the last message its intent."""
+        decision = self._card.decision if self._card else ""
+        self._asked_why, self._why = decision, None
+        self._top.refresh()
+        found = await self._said.attempt(self._attributions.of(decision))
+        if self._asked_why == decision:
+            self._why = found
+            self._asked_why = decision if found else ""
+            self._top.refresh()
+
+    def _show_why(self) -> None:
+        words, found = self._words, self._why
+        if found is None:
+            show_waiting(words)
+            return
+        show_reasons(found.reasons, words)
+        notes = []
+        if found.read.is_with_earlier:
+            notes.append("with" if found.read.is_whole else "part")
+        if not found.is_same_bundle:
+            notes.append("bundle")
+        if found.decision.adapter:
+            notes.append("adapter")
+        for note in notes:
+            text(words[f"desk_words_{note}"], "tb-hint", tag="p")
 
     def _show_actions(self) -> None:
         words, card = self._words, self._card
@@ -259,4 +296,5 @@ def _is_same(one: Card, other: Card) -> bool:
     """Whether nothing has to be drawn anew."""
     rows = one.conversation, other.conversation
     facts = [(row.id, row.status, row.agent, row.reason) for row in rows]
-    return facts[0] == facts[1] and len(one.turns) == len(other.turns)
+    is_as_before = len(one.turns) == len(other.turns) and one.decision == other.decision
+    return facts[0] == facts[1] and is_as_before

@@ -183,6 +183,8 @@ class KnowledgePage:
             with ui.element("ol").classes("tb-passages"):
                 for one in self._found:
                     show_passage(one, self._words, has_support=self._base.support is not None)
+            if self._base.reranker:
+                text(self._words["knowledge_reranked"], "tb-hint tb-below", tag="p")
             if self._base.support is None:
                 text(self._words["knowledge_no_support"], "tb-hint tb-below", tag="p")
 

@@ -43,7 +43,10 @@ Progress = Callable[[int, int], None]
 
 
 class Reranks(Protocol):
-    """Reads a question and passages together: slower than comparing vectors, and better."""
+    """Reads a question and passages together: slower than comparing vectors, and better.
+
+    One that is false is left aside (`reranking.KeptReranker` where none is chosen).
+    """
 
     def scores(self, question: str, texts: Sequence[str]) -> Sequence[float]:
         """One a text; higher is better."""
@@ -139,22 +142,24 @@ class KnowledgeBase:
         """All pieces, as `support_fitting.fit_support` wants them."""
         return [entry.passage() for entry in self._follow().shelf.entries]
 
-    def search(self, question: str, *, k: int = 5) -> list[Passage]:
+    def search(self, question: str, *, k: int = 5, reranks: bool = True) -> list[Passage]:
         """At most *k* passages that fit the *question* best, best first.
 
         Orders by meaning and by words are fused; where there is a reranker, it orders the first
-        `N_RERANKED` anew. ``support`` is filled in where there is something that knows it.
+        `N_RERANKED` anew, unless told not to. ``support`` is filled in where there is something
+        that knows it.
         """
+        reranker = (self.reranker or None) if reranks else None
         question = question.strip()[:MAX_QUESTION_CHARS]
         shelf = self._follow().shelf
         if not question or not shelf.entries or k < 1:
             return []
         vector = self.encoder.embed([question], is_query=True)[0]  # (D,)
-        wanted = max(k, N_RERANKED) if self.reranker else k
+        wanted = max(k, N_RERANKED) if reranker is not None else k
         found = list(shelf.search(question, vector, wanted))
-        if self.reranker is not None:
+        if reranker is not None:
             texts = [f"{one.question}\n{one.text}" if one.question else one.text for one in found]
-            scores = self.reranker.scores(question, texts)
+            scores = reranker.scores(question, texts)
             ranked = [replace(one, score=float(s)) for one, s in zip(found, scores, strict=True)]
             found = sorted(ranked, key=lambda one: -one.score)
         found = found[:k]

@@ -139,6 +139,11 @@ class TextEncoder:
         passages.prefix = queries.passage_prefix
         return model.make_ready(), queries, passages
 
+    @property
+    def model(self) -> TextModel:
+        """The text model, of the task `retrieval`; loaded when it is asked for."""
+        return self._model[0]
+
     def embed(self, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
         """(N, D) fp32, rows of length 1."""
         parts: list[np.ndarray] = []

@@ -11,6 +11,7 @@ from dataclasses import replace
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.base import KnowledgeBase
 from tailorbird.knowledge.encoding import open_encoder
+from tailorbird.knowledge.kept_reranker import KeptReranker
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.support_fitting import MIN_PIECES, fit_support
 from tailorbird.records import Passage
@@ -82,12 +83,15 @@ class OwnSupport:
         return fit_support(pieces, lambda question, k: self._unjudged(question, k))
 
     def _unjudged(self, question: str, k: int) -> list[Passage]:
-        return [replace(one, support=0.0) for one in self._base.search(question, k=k)]
+        # Not put into order by a reranker, which takes minutes for hundreds of questions: what is
+        # learned from are cosines and words, and these are the same in any order.
+        found = self._base.search(question, k=k, reranks=False)
+        return [replace(one, support=0.0) for one in found]
 
 
 def open_base(workspace: Workspace) -> tuple[KnowledgeBase, OwnSupport]:
-    """The documents of *workspace* with the encoder that it remembers, and what judges a find."""
-    base = KnowledgeBase(workspace, open_encoder(workspace))
+    """The documents of *workspace* with all that it remembers, and what judges a find."""
+    base = KnowledgeBase(workspace, open_encoder(workspace), reranker=KeptReranker(workspace))
     support = OwnSupport(base)
     base.support = support
     return base, support

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from tailorbird.config import ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.serving.engine import Answer, PredictionEngine, Predictor
+from tailorbird.serving.explainer import Explainer
 from tailorbird.serving.meters import Meters
 from tailorbird.serving.recording import Recorder, Served
 
@@ -33,6 +34,7 @@ class Service:
         self.settings = settings
         self.meters = Meters()
         self.engine = PredictionEngine(predictor, settings, on_batch=self.meters.count_batch)
+        self.explainer = Explainer(lambda: self.engine.predictor)
         self._recorder = recorder
         self.meters.watch(
             queue=lambda: self.engine.n_waiting,
@@ -73,6 +75,7 @@ class Service:
 
     async def close(self) -> None:
         """Finish what is in flight and write what is not yet recorded."""
+        self.explainer.close()
         await self.engine.close()
         await _close(self.engine.predictor)
         if self._recorder is not None:

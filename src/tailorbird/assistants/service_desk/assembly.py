@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import APIRouter
 
+from tailorbird.assistants.service_desk.conversing.attributing import Attributions, Explains
 from tailorbird.assistants.service_desk.conversing.audit import Audit
 from tailorbird.assistants.service_desk.conversing.books import Books
 from tailorbird.assistants.service_desk.conversing.conversations import Conversations
@@ -36,7 +37,8 @@ class ServiceDesk:
 
     *respond* is the assistant: ``await respond(conversation_id, turns, user)`` gives a decision.
     *learn* takes accepted drafts in; ``KnowledgeBase.add`` fits. After *max_unsure* answers in a
-    row that the assistant was not sure of a person is asked for; 0: never.
+    row that the assistant was not sure of a person is asked for; 0: never. *explainer* says which
+    words made a message its intent.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ServiceDesk:
         *,
         learn: Learn | None = None,
         max_unsure: int = MAX_UNSURE,
+        explainer: Explains | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.books = Books(workspace, Writer(workspace), Events())
@@ -55,6 +58,7 @@ class ServiceDesk:
         self.exchange = Exchange(self.books, respond, self.presence, max_unsure=max_unsure)
         self.drafts = Drafts(self.books, learn)
         self.audit = Audit(self.books)
+        self.attributions = Attributions(self.books, explainer)
 
     def routers(self) -> list[APIRouter]:
         """Everything under ``/v1`` that people of the service desk use."""
@@ -62,7 +66,7 @@ class ServiceDesk:
             conversation_routes(self.conversations, self.desk, self.exchange),
             feedback_routes(self.audit, self.conversations, self.drafts),
             desk_routes(self.desk, self.drafts),
-            decision_routes(self.audit),
+            decision_routes(self.audit, self.attributions),
         ]
 
     @contextlib.asynccontextmanager

@@ -13,9 +13,11 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
+from tailorbird.assistants.service_desk.answering.acceptance import KeptAcceptance
 from tailorbird.assistants.service_desk.answering.deciding import Attendant
 from tailorbird.assistants.service_desk.answering.generating import ModelWriter, Scribe
 from tailorbird.assistants.service_desk.answering.parts import Parts, templates_of
+from tailorbird.assistants.service_desk.answering.tagging import TunedTagger
 from tailorbird.assistants.service_desk.answering.votes import LoggedVotes
 from tailorbird.assistants.service_desk.assembly import ServiceDesk
 from tailorbird.assistants.service_desk.http.chat_routes import chat_routes
@@ -106,7 +108,8 @@ def open_service_desk(
 ) -> OpenDesk:
     """The service desk of *workspace*, whose intents *service* understands.
 
-    Raises WeightsError where ``desk.writer`` names no model that writes.
+    Raises WeightsError where ``desk.writer`` names no model that writes, and ConfigError where
+    ``desk.slot_tagger`` names none that marks.
     """
     knowledge = support = None
     if all(find_spec(package) for package in KNOWLEDGE_PACKAGES):
@@ -116,13 +119,16 @@ def open_service_desk(
     scribe = None
     if settings.writer:
         scribe = Scribe(ModelWriter.load(settings.writer, cache=workspace.cache_path))
+    tagger = TunedTagger.open(settings.slot_tagger, workspace) if settings.slot_tagger else None
     parts = Parts(
         templates=templates_of(service),
         knowledge=knowledge,
         rules=LiveRules(workspace) if knowledge is not None else None,
         encoder=knowledge.encoder if knowledge is not None else None,
         votes=LoggedVotes(workspace),
+        acceptance=KeptAcceptance(workspace),
         scribe=scribe,
+        finder=tagger,
     )
     unrecorded = service.without_records()  # decisions keep the same texts
     attendant = Attendant(unrecorded, settings, parts=parts)
@@ -131,6 +137,7 @@ def open_service_desk(
         attendant.respond,
         max_unsure=settings.max_unsure,
         learn=knowledge.add if knowledge is not None else None,
+        explainer=service.explainer,
     )
     # Whoever keeps the conversation themselves is promised no colleague, as none would see it.
     stateless = Attendant(unrecorded, settings, parts=replace(parts, has_desk=False))

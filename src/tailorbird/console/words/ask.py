@@ -31,6 +31,20 @@ WORDS: Words = {
         "history": "Your last tries",
         "history_note": "Only in this tab; gone when you close it.",
         "nothing_yet": "The answer appears here.",
+        "reasons_title": "Which words made it that intent",
+        "reasons_for": "Which words speak for {intent}",
+        "reasons_speaks": "speaks for it",
+        "reasons_against": "speaks against it",
+        "reasons_number": "{weight} nats of log-odds",
+        "reasons_numbers": "The largest weights",
+        "reasons_note": "What a word adds to the log-odds of the intent, by integrated gradients: "
+        "+0.69 makes it twice as likely against all others, −0.69 half as likely.",
+        "reasons_nearest": "The training examples that are nearest",
+        "reasons_waiting": "Being computed, after everything that has to be answered…",
+        "reasons_no_words": "There is no word in it.",
+        "reasons_no_extra": "The words can be weighed once the extra “explain” is installed:",
+        "reasons_no_model": "The words cannot be weighed: that needs an assistant tuned here on an "
+        "encoder of the BERT family.",
     },
     "zh": {
         "heading": "对你的助手说句话",
@@ -57,6 +71,19 @@ WORDS: Words = {
         "history": "最近的尝试",
         "history_note": "只保存在本标签页，关闭即消失。",
         "nothing_yet": "回答会显示在这里。",
+        "reasons_title": "哪些词决定了这个意图",
+        "reasons_for": "哪些词支持“{intent}”",
+        "reasons_speaks": "支持",
+        "reasons_against": "反对",
+        "reasons_number": "对数几率 {weight} 奈特",
+        "reasons_numbers": "权重最大的词",
+        "reasons_note": "数字是这个词给该意图的对数几率加了多少（积分梯度）："
+        "+0.69 使它相对其他意图的可能性翻倍，−0.69 减半。",
+        "reasons_nearest": "最接近的训练样本",
+        "reasons_waiting": "正在计算，优先回答用户……",
+        "reasons_no_words": "里面没有词。",
+        "reasons_no_extra": "安装附加包 explain 后才能按词解释：",
+        "reasons_no_model": "无法按词解释：需要用这里的工具在 BERT 类编码器上微调出的助手。",
     },
 }
 

@@ -24,6 +24,7 @@ WORDS: Words = {
         "knowledge_searching": "Searching …",
         "knowledge_found_none": "Nothing was found.",
         "knowledge_support": "Answers it",
+        "knowledge_reranked": "Put into this order by the reranker that was tuned on your logs.",
         "knowledge_score": "score",
         "knowledge_no_support": "How probable it is that a passage answers the question is not "
         "known here: no model for that is set.",
@@ -69,6 +70,7 @@ WORDS: Words = {
         "knowledge_searching": "正在查找……",
         "knowledge_found_none": "什么也没找到。",
         "knowledge_support": "能回答",
+        "knowledge_reranked": "顺序由在你的日志上微调过的重排模型给出。",
         "knowledge_score": "得分",
         "knowledge_no_support": "这里没有设置判断“段落能否回答问题”的模型，所以不显示概率。",
         "knowledge_documents": "文档",

@@ -28,7 +28,13 @@ from tailorbird.assistants.service_desk.answering.decision import (
 from tailorbird.assistants.service_desk.answering.parts import Parts, Rules, templates_of
 from tailorbird.assistants.service_desk.answering.reasons import Explained
 from tailorbird.assistants.service_desk.answering.understanding import Asked, Predicts, understand
-from tailorbird.assistants.service_desk.answering.variants import Variant, choose_variant
+from tailorbird.assistants.service_desk.answering.variants import (
+    Judgement,
+    Variant,
+    choose_variant,
+    fillable,
+    rates,
+)
 from tailorbird.assistants.service_desk.answering.wishes import wants_person
 from tailorbird.config import DeskSettings
 
@@ -113,7 +119,8 @@ class Attendant:
             return decision
         if 0 < self.settings.anger <= asked.anger.score:
             return await self._hand_over(told, phrases.ANGRY_HAND_OVER, "anger")
-        variant = self._variant(told.asked)
+        told.judgement = await self._judged(told.asked)
+        variant = self._variant(told.asked, judgement=told.judgement)
         if variant is not None and not self._is_stale(told.asked, variant):
             return self._template(told, variant)
         return self._by_facts(rules, told)
@@ -178,21 +185,42 @@ class Attendant:
 
     # -- templates and facts ---------------------------------------------------------------------
 
-    def _variant(self, asked: Asked, intent: str = "") -> Variant | None:
-        """The template for the intent, if that is sure (or another one is named)."""
-        if not intent and not asked.is_sure:
-            return None
+    def _choices(self, asked: Asked, intent: str = "") -> Sequence[str]:
+        """The templates of the intent in the language that is spoken, else in another."""
         found = asked.prediction
         of_intent = self.parts.templates().get(intent or found.intent, {})
         choices = of_intent.get(asked.language) or next((v for v in of_intent.values() if v), ())
         if not choices and not intent and found.answer and not asked.rule:
             choices = (found.answer,)
+        return choices
+
+    async def _judged(self, asked: Asked) -> Judgement | None:
+        """What is foretold of each variant; None: votes choose."""
+        judge, votes = self.parts.acceptance, self.parts.votes
+        intent = asked.prediction.intent
+        if judge is None or not asked.is_sure or not judge.knows(intent):
+            return None
+        choices = self._choices(asked)
+        replies = fillable(choices, asked.slots)
+        if len(replies) < 2:
+            return None
+        rate = rates(list(replies), votes.votes(intent) if votes is not None else {})
+        found = await asyncio.to_thread(judge.probabilities, asked.meaning, replies, rate)
+        return Judgement(found) if found else None
+
+    def _variant(
+        self, asked: Asked, intent: str = "", *, judgement: Judgement | None = None
+    ) -> Variant | None:
+        """The template for the intent, if that is sure (or another one is named)."""
+        if not intent and not asked.is_sure:
+            return None
         votes = self.parts.votes
+        counted = votes.votes(intent or asked.prediction.intent) if votes is not None else None
         return choose_variant(
-            choices,
+            self._choices(asked, intent),
             asked.slots,
             conversation=asked.conversation,
-            votes=votes.votes(intent or found.intent) if votes is not None else None,
+            votes=judgement or counted,
             said=asked.said,
             may_ask=not asked.slot_asked and not intent,
         )
@@ -205,7 +233,12 @@ class Attendant:
         asked = told.asked
         text = variant.text or phrases.ASK[variant.missing][asked.language]
         told.add(
-            template={"variant": variant.key, "rate": variant.rate, "n_equal": variant.n_equal}
+            template={
+                "variant": variant.key,
+                "rate": variant.rate,
+                "n_equal": variant.n_equal,
+                "by": variant.by,
+            }
         )
         if variant.missing:
             told.add(slot=variant.missing)
@@ -233,7 +266,7 @@ class Attendant:
         passages = await citing.search(asked.meaning, told)
         fit = citing.supporting(asked.meaning, passages)
         told.passages(passages, fit)
-        variant = self._variant(asked)
+        variant = self._variant(asked, judgement=told.judgement)
         if variant is not None:
             told.note("said")
         sentences: list[Sentence] = []

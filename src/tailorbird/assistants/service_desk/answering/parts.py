@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tailorbird.assistants.service_desk.answering.composing import Embeds
 from tailorbird.assistants.service_desk.answering.generating import Scribe
 from tailorbird.assistants.service_desk.answering.slots import FindsSlots
-from tailorbird.assistants.service_desk.answering.variants import CountsVotes
+from tailorbird.assistants.service_desk.answering.variants import CountsVotes, JudgesReplies
 from tailorbird.records import Passage
 
 Templates = Mapping[str, Mapping[str, Sequence[str]]]
@@ -119,6 +119,8 @@ class Parts:
     encoder: Embeds | None = None
     """Compares sentences of passages with the question; without it words alone do."""
     votes: CountsVotes | None = None
+    acceptance: JudgesReplies | None = None
+    """Chooses among variants by the question, where it knows the intent; else votes do."""
     finder: FindsSlots | None = None
     has_desk: bool = True
     """Whether a hand-over reaches a person; where it does not, the visitor is not told it does."""

@@ -15,6 +15,7 @@ from tailorbird.assistants.service_desk.answering.decision import (
 from tailorbird.assistants.service_desk.answering.grounding import source_of
 from tailorbird.assistants.service_desk.answering.phrases import NOTES, REASONS, both
 from tailorbird.assistants.service_desk.answering.understanding import Asked
+from tailorbird.assistants.service_desk.answering.variants import Judgement
 from tailorbird.config import DeskSettings
 from tailorbird.records import Passage
 
@@ -31,6 +32,8 @@ class Explained:
     def __init__(self, asked: Asked, settings: DeskSettings, *, min_support: float) -> None:
         self.asked = asked
         self.has_passages = False
+        self.judgement: Judgement | None = None
+        """What is foretold of each variant of the template."""
         self._suggestions: tuple[str, ...] = ()
         self._notes: list[dict[str, str]] = []
         self._rule = ""
@@ -50,8 +53,11 @@ class Explained:
             "anger": {"score": asked.anger.score, "signs": list(asked.anger.signs)},
             "n_unsure": asked.n_unsure,
             "slots": sorted(asked.slots),
+            "reading": asked.reading,
         }
         self._values: dict[str, Any] = {"limit": settings.anger}
+        if asked.marks:
+            self.add(slot_marks=list(asked.marks))
         if asked.uses_context:
             self.note("context")
 

@@ -1,15 +1,17 @@
 """What a template needs to know of the visitor's case, found in what they said.
 
 Orders, e-mail addresses, phone numbers, dates and amounts are found by rules; a model that tags
-tokens may find more (`FindsSlots`). A value is what the visitor wrote, and only characters that
-such a value can have: nothing that somebody wrote can become an instruction or a link.
+tokens may find more (`FindsSlots`, `tagging`). A value is what the visitor wrote, and only
+characters that such a value can have: nothing that somebody wrote can become an instruction or a
+link.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 MAX_VALUE_CHARS = 60
 
@@ -77,15 +79,29 @@ _ALIASES = {
     "date": "date day 日期 时间",
     "amount": "amount sum price refund_amount money 金额",
 }
+EXACT = frozenset({"email", "phone"})
+"""What has an exact format: where no rule finds it, it is not there."""
 _SLOT_OF = {alias: slot for slot, aliases in _ALIASES.items() for alias in aliases.split()}
 _HOLE = re.compile(r"\{\{?\s*(?P<name>[^{}]{1,40}?)\s*\}\}?")
 
 
-class FindsSlots(Protocol):
-    """A model that marks parts of a text; called in a worker thread."""
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A part of a text that a model takes for the value of a slot."""
 
-    def slots(self, text: str, /) -> Mapping[str, str]:
-        """The values in *text* by the names of slots."""
+    slot: str
+    value: str
+    start: int
+    """Of its first character."""
+    end: int
+    probability: float
+
+
+class FindsSlots(Protocol):
+    """A model that marks parts of texts; called in a worker thread."""
+
+    def marks(self, texts: Sequence[str], /) -> Sequence[Sequence[Marked]]:
+        """What it finds in each of the *texts*."""
         ...
 
 
@@ -119,25 +135,70 @@ def find_slots(text: str, *, asked: str = "") -> dict[str, str]:
     return {slot: value.lstrip("#№ ") for slot, value in sorted(found.items())}
 
 
-def slots_of(
-    texts: Iterable[str], *, asked: str = "", finder: FindsSlots | None = None
-) -> dict[str, str]:
-    """The values in the visitor's *texts*, oldest first; what was said last counts.
+def slots_of(texts: Iterable[str], *, asked: str = "") -> dict[str, str]:
+    """The values that rules find in the visitor's *texts*, oldest first; what was said last counts.
 
     *asked* is what the assistant asked for before the last of them.
 
     >>> slots_of(["order A12345", "no, order B67890"])
     {'order': 'B67890'}
     """
-    texts = list(texts)
+    return read_slots(list(texts), asked=asked).values
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The values of slots, and what a model had to do with it."""
+
+    values: dict[str, str]
+    marks: tuple[dict[str, Any], ...] = ()
+    """What the model marked in the last text: slot, start, end, probability, and whether it is
+    ``used``. Never the value."""
+
+    @property
+    def given(self) -> set[str]:
+        """The slots that the model found in the last text."""
+        return {str(mark["slot"]) for mark in self.marks if mark["used"]}
+
+
+def read_slots(texts: Sequence[str], *, asked: str = "", finder: FindsSlots | None = None) -> Slots:
+    """The values in the visitor's *texts*, oldest first, by rules and by what *finder* marks.
+
+    Rules win: a slot that a rule finds in any text is the rule's, a model's value that shares
+    characters with a rule's is none, and of formats that are exact (`EXACT`) only rules know.
+    """
+    by_rules = [
+        find_slots(text, asked=asked if number == len(texts) - 1 else "")
+        for number, text in enumerate(texts)
+    ]
+    ruled = {slot: value for found in by_rules for slot, value in found.items()}
+    if finder is None or not texts:
+        return Slots(ruled)
     values: dict[str, str] = {}
-    for number, text in enumerate(texts):
-        is_last = number == len(texts) - 1
-        if finder is not None:
-            more = {slot_name(name): value for name, value in finder.slots(text).items()}
-            values |= {name: value for name, value in more.items() if _is_plain(value)}
-        values |= find_slots(text, asked=asked if is_last else "")
-    return values
+    told: list[dict[str, Any]] = []
+    for marks, found in zip(finder.marks(texts), by_rules, strict=True):
+        told = []
+        for mark in marks:
+            slot = slot_name(mark.slot)
+            is_used = slot not in ruled and slot not in EXACT and _is_plain(mark.value)
+            is_used = is_used and not any(_share(mark.value, value) for value in found.values())
+            if is_used:
+                values[slot] = mark.value
+            told.append(
+                {
+                    "slot": slot,
+                    "start": mark.start,
+                    "end": mark.end,
+                    "probability": round(mark.probability, 4),
+                    "used": is_used,
+                }
+            )
+    return Slots(values | ruled, tuple(told))
+
+
+def _share(one: str, other: str) -> bool:
+    """Whether they are of the same characters, as far as values alone tell."""
+    return one in other or other in one
 
 
 def slot_name(name: str) -> str:

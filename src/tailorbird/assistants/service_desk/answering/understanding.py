@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from tailorbird.assistants.service_desk.answering.anger import Anger, anger_in
 from tailorbird.assistants.service_desk.answering.context import (
@@ -17,11 +18,18 @@ from tailorbird.assistants.service_desk.answering.context import (
     was_asked,
 )
 from tailorbird.assistants.service_desk.answering.decision import Turn
-from tailorbird.assistants.service_desk.answering.slots import FindsSlots, find_slots, slots_of
+from tailorbird.assistants.service_desk.answering.slots import (
+    FindsSlots,
+    Slots,
+    find_slots,
+    read_slots,
+)
 from tailorbird.errors import RequestError
 from tailorbird.records import Prediction
 from tailorbird.serving import Answer
 from tailorbird.text import language_of
+
+log = logging.getLogger(__name__)
 
 MAX_TURNS = 40
 """Latest turns of a conversation that are looked at."""
@@ -61,6 +69,8 @@ class Asked:
     n_unsure: int
     """How often in a row there was no answer before."""
     min_confidence: float
+    marks: tuple[dict[str, Any], ...] = ()
+    """What a model of slots marked in the text, without the values."""
     rule: str = ""
     """The name of a rule that gave the intent."""
 
@@ -68,6 +78,16 @@ class Asked:
     def uses_context(self) -> bool:
         """Whether it was understood by an earlier message."""
         return self.meaning != self.text
+
+    @property
+    def reading(self) -> Literal["alone", "together", "origin"]:
+        """What was understood: the message, with an earlier one, or the one it gives a value for.
+
+        It says how to find that text again without keeping the text.
+        """
+        if not self.uses_context:
+            return "alone"
+        return "together" if self.meaning.endswith(f" {self.text}") else "origin"
 
     @property
     def is_sure(self) -> bool:
@@ -115,13 +135,11 @@ async def understand(
     turns = [*turns[:1], *turns[1:][-MAX_TURNS:]]
     text, texts = turns[-1].text, visitor_texts(turns)
     slot, origin = asked_before(turns)
-    is_given = bool(slot) and slot in find_slots(text, asked=slot)
+    slots = await _slots(texts, slot, finder)
+    is_given = bool(slot) and (slot in find_slots(text, asked=slot) or slot in slots.given)
     earlier = referred_to(turns)
     readings = _readings(text, earlier, origin if is_given else "", may_answer=was_asked(turns))
     answer = await service.predict(readings, user=user)
-    slots = slots_of(texts, asked=slot)
-    if finder is not None:
-        slots = await asyncio.to_thread(slots_of, texts, asked=slot, finder=finder)
     best = _first_sure(answer.predictions, min_confidence)
     return Asked(
         turns=turns,
@@ -135,12 +153,23 @@ async def understand(
         prediction=answer.predictions[best],
         bundle=answer.bundle,
         adapter=answer.adapters[best] if answer.adapters else "",
-        slots=slots,
+        slots=slots.values,
+        marks=slots.marks,
         slot_asked="" if is_given else slot,
         anger=anger_in(text, texts[:-1]),
         n_unsure=n_unsure(turns),
         min_confidence=min_confidence,
     )
+
+
+async def _slots(texts: Sequence[str], asked: str, finder: FindsSlots | None) -> Slots:
+    """Rules at once; a model in a worker thread, and where it fails by rules alone."""
+    if finder is not None:
+        try:
+            return await asyncio.to_thread(read_slots, texts, asked=asked, finder=finder)
+        except Exception:
+            log.exception("the model of slots failed: found by rules alone")
+    return read_slots(texts, asked=asked)
 
 
 def _readings(text: str, earlier: str, origin: str, *, may_answer: bool) -> list[str]:

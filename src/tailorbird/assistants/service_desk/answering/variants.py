@@ -18,9 +18,34 @@ from tailorbird.assistants.service_desk.answering.slots import fill, holes
 
 PRIOR_VOTES = 6.0
 TOLERANCE = 0.15
+JUDGED_TOLERANCE = 0.03
+"""The same between probabilities of one model for one question."""
 
 Votes = Mapping[str, tuple[int, int]]
 """How many accepted and how many disliked it, by `variant_key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How probable it is that each variant is accepted for this question, by `variant_key`."""
+
+    probabilities: Mapping[str, float]
+
+
+class JudgesReplies(Protocol):
+    """What foretells whether a reply is accepted."""
+
+    def knows(self, intent: str, /) -> bool:
+        """Whether it may choose among the templates of *intent*; at once."""
+        ...
+
+    def probabilities(
+        self, question: str, replies: Mapping[str, str], rates: Mapping[str, float], /
+    ) -> Mapping[str, float]:
+        """By key, for *replies* and the smoothed rates of their variants; in a worker thread.
+
+        Nothing where it cannot say."""
+        ...
 
 
 class CountsVotes(Protocol):
@@ -53,6 +78,8 @@ class Variant:
     """Smoothed share of acceptance, in [0, 1]."""
     n_equal: int = 1
     """Variants that were as good."""
+    by: str = "votes"
+    """``votes``, or ``model`` where that chose."""
 
 
 def variant_key(template: str) -> str:
@@ -87,7 +114,7 @@ def choose_variant(
     values: Mapping[str, str],
     *,
     conversation: str,
-    votes: Votes | None = None,
+    votes: Votes | Judgement | None = None,
     said: Sequence[str] = (),
     may_ask: bool = True,
 ) -> Variant | None:
@@ -99,15 +126,34 @@ def choose_variant(
     """
     by_key = {variant_key(template): template for template in templates}
     whole = [key for key, text in by_key.items() if all(name in values for name in holes(text))]
-    rate = rates(list(by_key), votes or {})
+    is_judged = isinstance(votes, Judgement)
+    if isinstance(votes, Judgement):
+        rate = {key: votes.probabilities.get(key, 0.0) for key in by_key}
+    else:
+        rate = rates(list(by_key), votes or {})
     if not whole:
         return _asking(by_key, values, rate) if may_ask else None
     new = [key for key in whole if fill(by_key[key], values) not in said]
     able = new or whole
     best = max(rate[key] for key in able)
-    equal = [key for key in able if rate[key] >= best - TOLERANCE]
+    tolerance = JUDGED_TOLERANCE if is_judged else TOLERANCE
+    equal = [key for key in able if rate[key] >= best - tolerance]
     key = equal[_draw(conversation, len(equal))]
-    return Variant(fill(by_key[key], values), key, rate=rate[key], n_equal=len(equal))
+    by = "model" if is_judged else "votes"
+    return Variant(fill(by_key[key], values), key, rate=rate[key], n_equal=len(equal), by=by)
+
+
+def fillable(templates: Sequence[str], values: Mapping[str, str]) -> dict[str, str]:
+    """The templates that *values* fill, filled, by key.
+
+    >>> list(fillable(["Hello.", "Order {order}."], {}).values())
+    ['Hello.']
+    """
+    return {
+        variant_key(template): fill(template, values)
+        for template in templates
+        if all(name in values for name in holes(template))
+    }
 
 
 def _asking(

@@ -44,6 +44,8 @@ class Card:
     suggestions: tuple[str, ...]
     """Replies to choose from."""
     sources: tuple[Source, ...]
+    decision: str = ""
+    """The id of the last decision; empty: there is none."""
 
 
 Changed = tuple[ConversationRow, Sequence[DeskEvent]]
@@ -216,6 +218,7 @@ def _card(connection: Connection, row: ConversationRow, *, limit: int = ledger.A
         confidence=last.confidence if last else 0.0,
         suggestions=_suggestions(decisions),
         sources=_sources(decisions),
+        decision=last.id if last else "",
     )
 
 

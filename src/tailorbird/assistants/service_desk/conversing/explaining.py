@@ -44,6 +44,10 @@ SENTENCES: dict[str, dict[str, str]] = {
         "en": "Found was {0}, which answers it with a probability of {1:.0%}.",
         "zh": "检索到 {0}，能回答该问题的概率为 {1:.0%}。",
     },
+    "marked": {
+        "en": "A tagger filled the slot {0}, {1:.0%} sure.",
+        "zh": "槽位“{0}”由标注模型填入，把握 {1:.0%}。",
+    },
     "reason": {"en": "Because: {0}", "zh": "原因：{0}"},
     "answered": {"en": 'The answer was: "{0}"', "zh": "回答是：“{0}”"},
     "bundle": {"en": "Bundle {0} was live.", "zh": "当时使用的模型包是 {0}。"},
@@ -97,6 +101,7 @@ def _facts(row: DecisionRow) -> Iterator[tuple[Any, ...]]:
         if isinstance(one, Mapping) and one.get("source"):
             yield "source", shorten(str(one.get("text", "")), 120), one["source"]
     yield from _found(why.get("passages"))
+    yield from _marked(why.get("slot_marks"))
     if why.get("reason"):
         yield "reason", why["reason"]
     if row.answer:
@@ -119,6 +124,13 @@ def _found(passages: Any) -> Iterator[tuple[Any, ...]]:
     for one in (passages if isinstance(passages, list | tuple) else ())[:N_CANDIDATES]:
         if isinstance(one, Mapping) and one.get("source"):
             yield "passage", one["source"], float(one.get("support") or 0)
+
+
+def _marked(marks: Any) -> Iterator[tuple[Any, ...]]:
+    """The slots that a model filled."""
+    for one in marks if isinstance(marks, list | tuple) else ():
+        if isinstance(one, Mapping) and one.get("used"):
+            yield "marked", one.get("slot", ""), float(one.get("probability") or 0)
 
 
 def scored(candidates: Any) -> Iterator[tuple[str, float]]:
