@@ -86,7 +86,7 @@ def test_dials_are_turned_by_keyboard_and_drawn_positions_say_how_likely(visit: 
     dial = page.get_by_role("slider", name="Diversity")
     dial.focus()
     dial.press("ArrowRight")
-    expect(page.locator(".tb-dial .tb-number")).to_have_text("0.35")
+    expect(page.locator(".tb-dial .tb-number")).to_have_text("0.25")
     expect(page.locator(".tb-drawn")).to_have_count(0)
     page.get_by_role("checkbox", name="Draw some positions").check()
     expect(page.locator(".tb-drawn")).to_have_count(2)

@@ -48,7 +48,8 @@ class TagModel:
             if item.id in exclude:
                 continue
             alike = [one.item for one in history if self._share(one.item, item)]
-            reason = Reason("liked", item=alike[-1]) if alike else Reason("popular")
+            lead = [one for one in alike if one != item.id]
+            reason = Reason("liked", item=lead[-1]) if lead else Reason("popular")
             score = len(alike) + 1 / (place + 2)
             source = ("match",) if alike else ("popular",)
             found.append(Scored(item.id, score, source, {}, np.zeros(2), reason))
