@@ -81,8 +81,8 @@ def test_a_list_says_why_and_a_batch_makes_them_all(folder: Path) -> None:
     run("items", str(folder / "items.csv"))
     run("events", str(folder / "events.csv"))
     told = run_json("list", "ada", "-n", "2")
-    assert [one["item"] for one in told["items"]] == ["c", "b"]
-    assert told["items"][0]["reason"]["text"] == "Because you liked “羊毛”"
+    assert [one["item"] for one in told["items"]] == ["b", "c"]
+    assert told["items"][0]["reason"]["text"] == "Because you liked “Tea one”"
     said = run("list", "nobody-yet", "--language", "zh").output
     assert "for nobody-yet (nobody has seen them yet), by model m-1" in said
     assert "最近很受欢迎" in said

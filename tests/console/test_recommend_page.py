@@ -48,7 +48,7 @@ def test_history_list_and_reasons_stand_on_it_in_both_languages(workspace: Works
     with TestClient(recommend_app(recommender, workspace)) as client:
         page = look(client, "recommend?user=u017")
         assert "Because you liked" in page
-        assert page.count("tb-offer-title") == 12
+        assert page.count("What if they took it?") == 12
         assert all(user in page for user in lately)
         assert "因为您喜欢" in look(client, "recommend?user=u017", "zh")
         assert "Many like it just now" in look(client, "recommend?user=%3Cb%3Enobody")

@@ -212,7 +212,7 @@ def _estimate(value: float, influence: Numbers, users: Sequence[str], level: flo
     sums = influence
     if users:
         _, places = np.unique(np.asarray(users, dtype=object).astype(str), return_inverse=True)
-        sums = np.bincount(places, weights=influence)
+        sums = np.bincount(places, weights=influence).astype(np.float64)
     n_clusters = len(sums)
     if n_clusters < 2:
         return Estimate(value, float("-inf"), float("inf"))

@@ -54,7 +54,7 @@ def sentence_of(reason: Reason, language: Language, *, title: Callable[[str], st
     '它的价格符合您的习惯'
     """
     known = SENTENCES[language]
-    kind = reason.kind
+    kind: str = reason.kind
     if (kind == "liked" and not reason.item) or (kind == "feature" and not reason.feature):
         kind = "other"
     return known.get(kind, known["other"]).format(
