@@ -11,8 +11,6 @@ from typer.testing import CliRunner
 
 from tailorbird.cli.recommend import app
 
-pytest.importorskip("tailorbird.assistants.recommend.ranking.model")
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "recommend.md"
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,9 +25,8 @@ def test_every_block_of_the_page_runs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     page = PAGE.read_text(encoding="utf-8")
-    page = page.replace("events.csv --workspace shop\ntailorbird recommend list",
-                        f"events.csv --workspace shop --backbone {tiny_backbone} --epochs 2\n"
-                        "tailorbird recommend list", 1)  # fmt: skip
+    fit = "tailorbird recommend fit --workspace shop"
+    page = page.replace(fit, f"{fit} --backbone {tiny_backbone} --epochs 1", 1)
     said = ""
     for language, code in BLOCK.findall(page):
         if language == "python":

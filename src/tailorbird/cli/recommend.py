@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tailorbird.cli import options
+from tailorbird.cli import options, recommend_fit
 from tailorbird.cli.display import SCREEN, print_json
 from tailorbird.errors import ConfigError, UnavailableError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Recommendation: items and events in, a model of them, lists out.", no_args_is_help=True
 )
+
+app.command()(recommend_fit.fit)
+app.command()(recommend_fit.compare)
 
 N_TOGETHER = 1_000
 """Events that are kept in one commit."""

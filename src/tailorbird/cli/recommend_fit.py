@@ -15,6 +15,7 @@ from tailorbird.cli.options import AsJson, Workspace
 if TYPE_CHECKING:
     from tailorbird.assistants.recommend.catalogue.records import Event, Item
     from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
+    from tailorbird.store import Workspace as Space
 
 app = typer.Typer(
     help="Recommendation: fit a model to items and events, compare ways of ranking.",
@@ -42,8 +43,17 @@ Epochs = Annotated[int, typer.Option("--epochs", help="Passes of the interest ma
 
 @app.command()
 def fit(
-    items: Items,
-    events: Events,
+    items: Annotated[
+        str,
+        typer.Argument(
+            help="File, folder or database URL with the items.",
+            metavar="[ITEMS",
+            show_default="what the workspace has",
+        ),
+    ] = "",
+    events: Annotated[
+        str, typer.Argument(help="The same with what people did.", metavar="EVENTS]")
+    ] = "",
     *,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the model.", file_okay=False)
@@ -58,14 +68,21 @@ def fit(
 ) -> None:
     """Learn from EVENTS what to recommend of ITEMS; the model goes into the workspace.
 
+    Without them it learns from the items and events that the workspace has. A service that runs
+    goes over to the new model within seconds.
+
     Example: tailorbird recommend fit items.csv events.csv
     """
     from tailorbird import api
     from tailorbird.assistants.recommend.ranking.fitting import fit_recommender
 
     display = Display(quiet=as_json)
-    catalogue, log = _read((items, events), (items_table, events_table), column, display=display)
     with api.open_workspace(workspace) as space:
+        if items or events:
+            sources, tables = (items, events), (items_table, events_table)
+            catalogue, log = _read(sources, tables, column, display=display)
+        else:
+            catalogue, log = _kept(space, display)
         settings = _settings(backbone, epochs)
         model = fit_recommender(catalogue, log, settings, cache=space.cache_path, say=display.say)
         folder = out or space.path / "recommend" / "model"
@@ -120,6 +137,22 @@ def compare(
     SCREEN.print(f"NDCG@10 of {n_users:,} users at {len(moments):,} moments of the latest fifth:")
     for name, value in sorted(found.items(), key=lambda pair: -pair[1]):
         SCREEN.print(f"  {name:<14} {value:.4f}")
+
+
+def _kept(space: Space, display: Display) -> tuple[list[Item], list[Event]]:
+    """What the workspace has; DataError where that is nothing."""
+    from tailorbird.assistants.recommend.kept import kept_events, kept_items
+    from tailorbird.errors import DataError
+
+    catalogue, log = kept_items(space), list(kept_events(space))
+    if not catalogue or not log:
+        raise DataError(
+            f"has {len(catalogue):,} items and {len(log):,} events",
+            where=str(space.path),
+            cure="add them with tailorbird recommend items FILE and events FILE, or name two files",
+        )
+    display.say(f"of the workspace: {len(catalogue):,} items, {len(log):,} events")
+    return catalogue, log
 
 
 def _settings(backbone: str, epochs: int) -> RecommendSettings:
