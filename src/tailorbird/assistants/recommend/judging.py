@@ -195,7 +195,7 @@ def _expectations(
             rewards = seen.get(item, [])
             return (sum(rewards) + SHRINKING * mean) / (len(rewards) + SHRINKING)
 
-        for place in np.flatnonzero(folds == fold):
+        for place in np.flatnonzero(folds == fold).tolist():
             predicted[place] = rate(slots[place].shown)
             expected[place] = rate(wanted[place])
     return predicted, expected
