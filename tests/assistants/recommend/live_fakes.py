@@ -43,6 +43,7 @@ class TagModel:
         n: int = 200,
     ) -> list[Scored]:
         self.asked.append((user, tuple(history)))
+        history = [one for one in history if one.time <= now]
         found = []
         for place, item in enumerate(self.items.values()):
             if item.id in exclude:

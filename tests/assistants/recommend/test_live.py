@@ -77,6 +77,13 @@ def test_an_event_that_comes_late_stands_in_its_place(recommender: Recommender) 
     assert [one.item for one in recommender.histories.of("ada").events] == ["wool-1", "tea-1"]
 
 
+def test_a_sender_whose_clock_is_ahead_is_heard_at_once(recommender: Recommender) -> None:
+    recommender.take([posted("ada", "wool-4", minute=63)])  # it is minute 60
+    assert ids(recommender, "ada", 1) == ["wool-0"]
+    recommender.take([posted("bo", "wool-4", minute=70)])  # as a file may say
+    assert ids(recommender, "bo", 1) == ["tea-0"]
+
+
 def test_what_was_bought_or_judged_is_not_shown_again(recommender: Recommender) -> None:
     recommender.take(
         [posted("ada", "tea-0", "purchase"), posted("ada", "tea-1", "rating", value=2)]

@@ -36,6 +36,8 @@ from tailorbird.store.tables.base import new_id, utc_now
 
 log = logging.getLogger(__name__)
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So far ahead may the clock of a sender be."""
 N_TOGETHER = 500
 """So many keys are asked for in one query."""
 
@@ -221,7 +223,11 @@ class Recommender:
         exclude = self.shelf.withdrawn | history.done | wish.exclude
         settings = self.settings
         scored = model.scores(
-            wish.user, history.events, now=now, exclude=exclude, n=settings.n_candidates
+            wish.user,
+            history.events,
+            now=_moment(history, now),
+            exclude=exclude,
+            n=settings.n_candidates,
         )
         scored = [one for one in scored if one.item not in exclude]
         dial = settings.diversity if wish.diversity is None else wish.diversity
@@ -272,6 +278,12 @@ class Recommender:
         gone = self.shelf.withdrawn | wish.exclude
         choices = [Choice(scored_of(one)) for one in row.items if one["id"] not in gone]
         return Listing(None, row.model, wish.user, tuple(choices[: wish.n]), row.made, True)
+
+
+def _moment(history: History, now: datetime) -> datetime:
+    """*now*, or when the last event was where its sender's clock is a little ahead."""
+    last = history.events[-1].time if history.events else now
+    return last if now < last <= now + CLOCKS_DIFFER else now
 
 
 def scored_of(row: Mapping[str, Any]) -> Scored:

@@ -7,14 +7,19 @@ a list and its reasons tell what somebody did.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
 from tailorbird.assistants.recommend.http import schemas
-from tailorbird.assistants.recommend.live import Listing, Posted, Recommender, Wish
+from tailorbird.assistants.recommend.live import (
+    CLOCKS_DIFFER,
+    Listing,
+    Posted,
+    Recommender,
+    Wish,
+)
 from tailorbird.assistants.recommend.names import kept_name
 from tailorbird.assistants.recommend.reasons import Language, sentence_of
 from tailorbird.assistants.recommend.seam import Event
@@ -31,8 +36,6 @@ User = Annotated[
 NoteAction = Callable[..., None]
 """``note(person, action, target, **detail)``, called after something was changed."""
 
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""So far ahead may the clock of a sender be."""
 N_UNKNOWN = 20
 
 

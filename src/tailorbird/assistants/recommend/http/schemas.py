@@ -127,7 +127,7 @@ class PostedEvent(Asked):
     id: Annotated[str, Field(max_length=200), AfterValidator(checked)] = Field(
         default="",
         description="Your own name for the event. Sent again under it, it counts once; without "
-        "one, two events that say the same are the same.",
+        "one, events that say the same are the same; without a time either, each is another.",
     )
     user: Name
     item: Name = Field(description="It need not be known yet.")
