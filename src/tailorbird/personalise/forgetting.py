@@ -1,12 +1,14 @@
 """Forgetting a user: rows, adapter, job files, cached states, and their words in reports.
 
 What is gone: rows of theirs in every run and among what was served; their conversations at the
-service desk, with decisions and drafts; their adapter and own rows in the store; the files of
-their adapter jobs; cached states of texts (all of them: which text a state came from cannot be told
-from it, and they are computed again when needed); their words in reports and bundles, where nobody
-else wrote the same. What stays: the shared assistant's weights, which were tuned on everybody's
-rows (a new build without this user's makes new ones), figures over many users, and the source that
-the rows were read from, which is not ours.
+service desk, with decisions and drafts; what they did with items, and the lists that they were
+shown; their adapter and own rows in the store; the files of their adapter jobs; cached states of
+texts (all of them: which text a state came from cannot be told from it, and they are computed
+again when needed); their words in reports and bundles, where nobody else wrote the same.
+
+What stays: the shared assistant's weights, which were tuned on everybody's rows (a new build
+without this user's makes new ones), figures over many users, and the source that the rows were
+read from, which is not ours.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tailorbird.evaluation import write_report
 from tailorbird.personalise import report
 from tailorbird.personalise.desk_rows import forget_desk, note_desk
 from tailorbird.personalise.giving import Keeps
+from tailorbird.personalise.recommend_rows import forget_recommend
 from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
 from tailorbird.personalise.tuned import job_name
 from tailorbird.store import ServedRow, Workspace, files
@@ -50,6 +53,8 @@ class Forgotten:
     n_served: int = 0
     n_desk: int = 0
     """Rows of the service desk: conversations, turns, decisions, drafts."""
+    n_recommend: int = 0
+    """Rows of recommendation: events, lists that were shown, lists of the night."""
     n_files: int = 0
     """Files that were removed."""
     n_rewritten: int = 0
@@ -103,7 +108,7 @@ def forget(
     found.left = list(still_there(workspace.path, user, traces.texts))
     say(
         f"forgotten: {found.n_rows:,} rows of runs, {found.n_served:,} of what was served, "
-        f"{found.n_desk:,} of the service desk, "
+        f"{found.n_desk:,} of the service desk, {found.n_recommend:,} of recommendation, "
         f"{found.n_files:,} files removed, {found.n_rewritten:,} written anew"
     )
     for old, new in found.bundles.items():
@@ -170,6 +175,7 @@ def _forget_served(workspace: Workspace, user: str, found: Forgotten) -> None:
         done = session.execute(delete(ServedRow).where(ServedRow.user.in_(names_of(user))))
         found.n_served += int(done.rowcount)  # type: ignore[attr-defined]
         found.n_desk += forget_desk(session, user)
+        found.n_recommend += forget_recommend(session, user)
     if workspace.engine.dialect.name == "sqlite":
         _leave_no_free_pages(workspace)
 

@@ -12,6 +12,7 @@ from tailorbird.console.words import (
     knowledge,
     overview,
     pages,
+    recommend,
     review,
     rules,
     runs,
@@ -29,6 +30,7 @@ PAGES: tuple[Words, ...] = (
     runs.WORDS,
     bundles.WORDS,
     pages.WORDS,
+    recommend.WORDS,
 )
 WORDS: Words = {
     "en": {key: word for page in PAGES for key, word in page["en"].items()},

@@ -1,0 +1,102 @@
+"""Recommendation of a workspace, opened: the model in use, followed as it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+
+from fastapi import APIRouter
+
+from tailorbird.assistants.recommend.http.routes import recommend_routes
+from tailorbird.assistants.recommend.live import Recommender
+from tailorbird.assistants.recommend.published import live_id, model_path
+from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.serving.access import note_action
+from tailorbird.store import Workspace
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("implicit", "lightgbm")
+"""What the extra `recommend` brings."""
+ITEMS_S = 60.0
+"""After so long items are read anew: the command line may have written some."""
+
+
+@dataclass(frozen=True)
+class OpenRecommend:
+    """Recommendation with all that it works with."""
+
+    recommender: Recommender
+
+    def routers(self) -> list[APIRouter]:
+        """All routes under ``/v1``."""
+        note = partial(note_action, self.recommender.workspace)
+        return recommend_routes(self.recommender, note=note)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """For the lifespan of the application: follows what others fit and write, then closes."""
+        await asyncio.to_thread(self._take_over, (self.recommender.load, self._model))
+        following = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.to_thread(self.recommender.close)
+
+    async def _follow(self) -> None:
+        every_s = self.recommender.settings.follow_s
+        for turn in itertools.count(1):
+            await asyncio.sleep(every_s)
+            is_time = turn % max(round(ITEMS_S / every_s), 1) == 0
+            wanted = (self.recommender.read_items, self._model) if is_time else (self._model,)
+            await asyncio.to_thread(self._take_over, wanted)
+
+    def _model(self) -> None:
+        follow_model(self.recommender)
+
+    def _take_over(self, wanted: tuple[Callable[[], None], ...]) -> None:
+        """Do each of *wanted*; the log says what failed, and what was known before goes on."""
+        for one in wanted:
+            try:
+                one()
+            except Exception:
+                log.exception("what to recommend could not be read; tried again soon")
+
+
+def open_recommend(workspace: Workspace, settings: ListSettings) -> OpenRecommend | None:
+    """Recommendation of *workspace*; None where the extra `recommend` is not installed.
+
+    Without a model yet items and events are taken, and lists are refused with what to do.
+    """
+    if not all(find_spec(package) for package in PACKAGES):
+        log.warning("no recommendation: pip install 'tailorbird[recommend]'")
+        return None
+    return OpenRecommend(open_recommender(workspace, settings))
+
+
+def open_recommender(workspace: Workspace, settings: ListSettings) -> Recommender:
+    """A recommender that ranks with nothing until `follow_model` is called; to be closed."""
+    from tailorbird.assistants.recommend.ranking.diversity import diversify
+
+    return Recommender(workspace, None, settings, diversify=diversify)
+
+
+def follow_model(recommender: Recommender) -> bool:
+    """Go over to the model in use where it is another; whether it was."""
+    from tailorbird.assistants.recommend.ranking.model import RecommendModel
+
+    workspace, model = recommender.workspace, recommender.model
+    wanted = live_id(workspace)
+    if not wanted or (model is not None and model.id == wanted):
+        return False
+    cache = workspace.cache_path
+    recommender.replace(RecommendModel.load(model_path(workspace), cache=cache))
+    log.info("model %s recommends from now on", wanted)
+    return True

@@ -1,0 +1,90 @@
+"""Opened, recommendation follows the model that was fitted last, and goes on where that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.assistants.recommend.live_fakes import TagModel, recommender_in
+
+from tailorbird.assistants.recommend import opening
+from tailorbird.assistants.recommend.live import Recommender
+from tailorbird.assistants.recommend.opening import OpenRecommend, open_recommend
+from tailorbird.assistants.recommend.published import live_id, model_path
+from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.errors import StoreError
+from tailorbird.store import Workspace
+from tailorbird.store.tables import ItemRow
+
+
+@pytest.fixture
+def recommender(tmp_path: Path) -> Iterator[Recommender]:
+    with recommender_in(tmp_path, follow_s=0.01) as made:
+        yield made
+
+
+def test_the_manifest_says_which_model_is_in_use(recommender: Recommender) -> None:
+    workspace = recommender.workspace
+    assert live_id(workspace) == ""
+    folder = model_path(workspace)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"id": "m-2"}), encoding="utf-8")
+    assert live_id(workspace) == "m-2"
+    (folder / "manifest.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(StoreError, match="recommend fit"):
+        live_id(workspace)
+
+
+def test_a_running_service_goes_over_to_a_new_model(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = iter([TagModel("tags-2"), None, TagModel("tags-3")])
+
+    def follow(one: Recommender) -> bool:
+        model = next(models, one.model)
+        if model is None:
+            raise StoreError("half written")
+        one.replace(model)
+        return True
+
+    monkeypatch.setattr(opening, "follow_model", follow)
+
+    async def run() -> None:
+        async with OpenRecommend(recommender).running():
+            assert recommender.model is not None
+            assert recommender.model.id == "tags-2"
+            for _ in range(500):
+                if recommender.model.id == "tags-3":
+                    return
+                await asyncio.sleep(0.01)
+            pytest.fail("the third model was not taken over after one that failed")
+
+    asyncio.run(run())
+
+
+def test_items_of_other_processes_are_taken_over(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "ITEMS_S", 0.02)
+    monkeypatch.setattr(opening, "follow_model", lambda one: False)
+
+    async def run() -> None:
+        async with OpenRecommend(recommender).running():
+            with recommender.workspace.writing() as session:
+                session.add(ItemRow(id="late", title="A late one"))
+            for _ in range(500):
+                if "late" in recommender.shelf.items:
+                    return
+                await asyncio.sleep(0.01)
+            pytest.fail("the item was not seen")
+
+    asyncio.run(run())
+
+
+def test_without_the_extra_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "PACKAGES", ("no_such_package",))
+    with Workspace.open(tmp_path) as workspace:
+        assert open_recommend(workspace, ListSettings()) is None
