@@ -287,15 +287,19 @@ def labelled(seed: int) -> Iterator[Row]:
                 yield {"id": f"l{1001 + number}-{called}"} | about
 
 
-def main() -> None:
-    """Write the three files."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--seed", type=int, default=11)
-    wanted = parser.parse_args()
-    world = World(wanted.seed)
-    made = list(published(posts(world), Random(wanted.seed + 2)))
-    rows = list(labelled(wanted.seed))
+def read_posts(seed: int) -> Iterator[Row]:
+    """The posts as a perfect reader would have read them: what `replay` takes."""
+    keys = ("text", "topics", "sentiment", "entities")
+    for number, row in enumerate(posts(World(seed))):
+        found = {key: row[key] for key in keys}
+        yield {"id": f"p{10001 + number}", "time": row["at"].isoformat()} | found
+
+
+def write_all(folder: Path, *, seed: int) -> dict[str, Any]:
+    """Write the three files into *folder*; a summary."""
+    world = World(seed)
+    made = list(published(posts(world), Random(seed + 2)))
+    rows = list(labelled(seed))
     surges = [
         {
             "name": one.name,
@@ -306,19 +310,28 @@ def main() -> None:
         }
         for one in SURGES
     ]
-    write(wanted.out / "posts.jsonl", made)
-    write(wanted.out / "labelled.jsonl", rows)
-    (wanted.out / "surges.json").write_text(json.dumps(surges, indent=1) + "\n", encoding="utf-8")
-    print(
-        json.dumps(
-            {
-                "n_posts": len(made),
-                "n_labelled": len(rows),
-                "languages": dict(sorted(Counter(row["language"] for row in made).items())),
-                "sentiments": dict(sorted(Counter(row["sentiment"] for row in rows).items())),
-            }
-        )
-    )
+    write(folder / "posts.jsonl", made)
+    write(folder / "labelled.jsonl", rows)
+    (folder / "surges.json").write_text(json.dumps(surges, indent=1) + "\n", encoding="utf-8")
+    return {
+        "n_posts": len(made),
+        "n_labelled": len(rows),
+        "languages": dict(sorted(Counter(row["language"] for row in made).items())),
+        "sentiments": dict(sorted(Counter(row["sentiment"] for row in rows).items())),
+    }
+
+
+def main() -> None:
+    """Write the files, or a history alone."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--seed", type=int, default=11)
+    parser.add_argument("--history", type=Path, help="write posts with their labels there, alone")
+    wanted = parser.parse_args()
+    if wanted.history is not None:
+        write(wanted.history, list(read_posts(wanted.seed)))
+        return
+    print(json.dumps(write_all(wanted.out, seed=wanted.seed)))
 
 
 def write(path: Path, rows: list[Row]) -> None:
