@@ -1,5 +1,5 @@
 """Assistants: each a thin composition of the rooms below, with routes of its own; floor 8."""
 
-from tailorbird.assistants import recommend, service_desk
+from tailorbird.assistants import opinion, recommend, service_desk
 
-__all__ = ["recommend", "service_desk"]
+__all__ = ["opinion", "recommend", "service_desk"]
