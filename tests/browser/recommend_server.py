@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from tailorbird.app import run_server
 from tailorbird.assistants.recommend import OpenRecommend, Recommender
 from tailorbird.assistants.recommend.catalogue.reading import read_events, read_items
-from tailorbird.assistants.recommend.live import Posted
+from tailorbird.assistants.recommend.intake import Posted
 from tailorbird.assistants.recommend.seam import best_first
 from tailorbird.assistants.recommend.settings import ListSettings
 from tailorbird.config import ServingSettings

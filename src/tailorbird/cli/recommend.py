@@ -248,7 +248,7 @@ def _opened(
 def _posted(reading: Iterable[Any]) -> Iterator[Any]:
     from dataclasses import replace
 
-    from tailorbird.assistants.recommend.live import Posted
+    from tailorbird.assistants.recommend.intake import Posted
     from tailorbird.assistants.recommend.names import kept_name
 
     for event in reading:

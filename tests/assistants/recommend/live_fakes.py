@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tailorbird.assistants.recommend.live import Posted, Recommender
+from tailorbird.assistants.recommend.intake import Posted
+from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.seam import Event, Item, Reason, Scored, best_first
 from tailorbird.assistants.recommend.settings import ListSettings
 from tailorbird.store import Workspace

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.assistants.recommend.live_fakes import TagModel, recommender_in
@@ -14,8 +15,9 @@ from tailorbird.assistants.recommend import opening
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.opening import OpenRecommend, open_recommend
 from tailorbird.assistants.recommend.published import live_id, model_path
+from tailorbird.assistants.recommend.ranking.model import RecommendModel
 from tailorbird.assistants.recommend.settings import ListSettings
-from tailorbird.errors import StoreError
+from tailorbird.errors import BundleError, StoreError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ItemRow
 
@@ -88,3 +90,17 @@ def test_without_the_extra_there_is_none(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(opening, "PACKAGES", ("no_such_package",))
     with Workspace.open(tmp_path) as workspace:
         assert open_recommend(workspace, ListSettings()) is None
+
+
+def test_a_model_of_another_version_is_not_taken_over(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_path(recommender.workspace)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"id": "m-2"}), encoding="utf-8")
+    old = SimpleNamespace(ranker=SimpleNamespace(names=["match"]), feature_names=["match", "text"])
+    monkeypatch.setattr(RecommendModel, "load", lambda path, cache: old)
+    with pytest.raises(BundleError, match="looked at other features"):
+        opening.follow_model(recommender)
+    assert recommender.model is not None
+    assert recommender.model.id == "tags-1"

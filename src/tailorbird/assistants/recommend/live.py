@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert
 
 from tailorbird.assistants.recommend.answers import REWARDS, Answers, as_rows
 from tailorbird.assistants.recommend.exploring import Choice, Explorer
 from tailorbird.assistants.recommend.histories import Histories, History, with_events
+from tailorbird.assistants.recommend.intake import Posted, Taken, keep_events
 from tailorbird.assistants.recommend.seam import (
     NOWHERE,
     Diversify,
@@ -31,42 +31,15 @@ from tailorbird.assistants.recommend.shelf import Change, Shelf
 from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
-from tailorbird.store.tables import DailyListRow, EventRow, ImpressionRow
+from tailorbird.store.tables import DailyListRow, ImpressionRow
 from tailorbird.store.tables.base import new_id, utc_now
 
 log = logging.getLogger(__name__)
 
+_LEAST = 2
+"""Candidates an item of the list, at least: there must be something to choose from."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """So far ahead may the clock of a sender be."""
-N_TOGETHER = 500
-"""So many keys are asked for in one query."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An event as its sender gives it."""
-
-    event: Event
-    id: str = ""
-    """The sender's own name for it; empty: it is told by all that it says."""
-    impression: str | None = None
-    """The list that it answers."""
-
-    @property
-    def key(self) -> str:
-        """What is sent again has the same."""
-        return event_key(self.event, self.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What came of posted events."""
-
-    n_new: int
-    n_known: int
-    """They were here before, and count once."""
-    unknown_items: tuple[str, ...]
-    """Items that are not on the shelf; events of theirs are kept all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +144,7 @@ class Recommender:
 
         Sent again, they are kept once. Raises UnavailableError where nothing can be written.
         """
-        new = self._writer.submit(lambda connection: _keep(connection, posted)).result()
+        new = self._writer.submit(lambda connection: keep_events(connection, posted)).result()
         self.histories.add(one.event for one in new)
         self.answers.note_answered(
             (one.impression, one.event.item, one.event.user)
@@ -227,7 +200,7 @@ class Recommender:
             history.events,
             now=_moment(history, now),
             exclude=exclude,
-            n=settings.n_candidates,
+            n=max(settings.n_candidates, _LEAST * wish.n),
         )
         scored = [one for one in scored if one.item not in exclude]
         dial = settings.diversity if wish.diversity is None else wish.diversity
@@ -289,46 +262,3 @@ def _moment(history: History, now: datetime) -> datetime:
 def scored_of(row: Mapping[str, Any]) -> Scored:
     """An item of a nightly list."""
     return Scored(row["id"], float(row["score"]), (), {}, NOWHERE, Reason(**row["reason"]))
-
-
-def event_key(event: Event, name: str = "") -> str:
-    """What tells an event from others: the sender's *name* for it, or all that it says.
-
-    >>> from datetime import UTC, datetime
-    >>> event_key(Event("u", "a", "click", None, datetime(2026, 1, 2, tzinfo=UTC)))[:12]
-    '8177c8113dc7'
-    """
-    value = "" if event.value is None else repr(float(event.value))
-    moment = event.time.astimezone(UTC).isoformat()
-    parts = (
-        ("id", event.user, name)
-        if name
-        else ("event", event.user, event.item, event.kind, value, moment)
-    )
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _keep(connection: Connection, posted: Sequence[Posted]) -> list[Posted]:
-    """Insert what is not there yet; what that was, each once."""
-    wanted = {one.key: one for one in reversed(posted)}  # of two alike the first counts
-    keys = list(wanted)
-    for start in range(0, len(keys), N_TOGETHER):
-        part = keys[start : start + N_TOGETHER]
-        for key in connection.scalars(select(EventRow.key).where(EventRow.key.in_(part))):
-            del wanted[key]
-    rows = [
-        {
-            "id": new_id(),
-            "key": key,
-            "user": one.event.user,
-            "item": one.event.item,
-            "kind": one.event.kind,
-            "value": one.event.value,
-            "time": one.event.time,
-            "impression": one.impression,
-        }
-        for key, one in wanted.items()
-    ]
-    if rows:
-        connection.execute(insert(EventRow), rows)
-    return list(wanted.values())

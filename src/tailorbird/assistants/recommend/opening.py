@@ -17,6 +17,7 @@ from tailorbird.assistants.recommend.http.routes import recommend_routes
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.published import live_id, model_path
 from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.errors import BundleError
 from tailorbird.serving.access import note_action
 from tailorbird.store import Workspace
 
@@ -96,7 +97,14 @@ def follow_model(recommender: Recommender) -> bool:
     wanted = live_id(workspace)
     if not wanted or (model is not None and model.id == wanted):
         return False
-    cache = workspace.cache_path
-    recommender.replace(RecommendModel.load(model_path(workspace), cache=cache))
+    folder = model_path(workspace)
+    loaded = RecommendModel.load(folder, cache=workspace.cache_path)
+    if loaded.ranker.names != loaded.feature_names:
+        raise BundleError(
+            "was fitted by another version, which looked at other features",
+            where=str(folder),
+            cure="fit it again: tailorbird recommend fit",
+        )
+    recommender.replace(loaded)
     log.info("model %s recommends from now on", wanted)
     return True

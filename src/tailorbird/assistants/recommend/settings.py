@@ -13,7 +13,9 @@ from tailorbird.errors import ConfigError
 class ListSettings:
     """How lists are made and shown."""
 
-    n_candidates: int = setting(200, "Candidates that are ranked for a list.")
+    n_candidates: int = setting(
+        60, "Best candidates that a list is chosen from, at least twice as many as it has items."
+    )
     n_history: int = setting(200, "Latest events of a user that a list is made from.")
     max_users: int = setting(20_000, "Users whose histories are held in memory.")
     diversity: float = setting(

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator
 
 from tailorbird.assistants.recommend.http import schemas
+from tailorbird.assistants.recommend.intake import Posted
 from tailorbird.assistants.recommend.live import (
     CLOCKS_DIFFER,
     Listing,
-    Posted,
     Recommender,
     Wish,
 )

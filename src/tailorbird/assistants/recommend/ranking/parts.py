@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
-from tailorbird.assistants.recommend.catalogue.log import Log, Past
+from tailorbird.assistants.recommend.catalogue.log import Log, Past, Say
 from tailorbird.assistants.recommend.catalogue.records import Item
 from tailorbird.assistants.recommend.ranking.content import Content, number_of
 from tailorbird.assistants.recommend.ranking.match import (
@@ -21,7 +22,12 @@ from tailorbird.assistants.recommend.ranking.match import (
     degrees_of,
 )
 from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
-from tailorbird.assistants.recommend.ranking.popularity import Popularity, fit_popularity
+from tailorbird.assistants.recommend.ranking.popularity import (
+    SMOOTHING,
+    Popularity,
+    fit_popularity,
+    trend_of,
+)
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 from tailorbird.assistants.recommend.ranking.together import (
     Als,
@@ -73,13 +79,15 @@ class Parts:
     als: Als
     knn: Knn
     popularity: Popularity
+    taste: float = 1.0
+    """How much the user's vector counts beside popularity; chosen on later events."""
 
     def match(self, past: Past) -> Floats | None:
         """(M,) logarithm of the chance that each item comes next; None where nothing is known."""
         if self.interest is None or not len(past):
             return None
         user = self.user(past)
-        logits = self.vectors[:, :-1] @ user + self.vectors[:, -1]
+        logits = self.taste * (self.vectors[:, :-1] @ user) + self.vectors[:, -1]
         top = logits.max()
         found: Floats = logits - top - np.log(np.exp(logits - top).sum())
         return found
@@ -103,7 +111,9 @@ class Parts:
         catalogue = self.catalogue.with_items(content, items, texts)
         vectors = np.zeros((len(items), self.vectors.shape[1]), np.float32)
         if self.interest is not None:
-            vectors = vectors_of(self.interest, catalogue.features[n_old:], own=False)
+            vectors = vectors_of(
+                self.interest, catalogue.features[n_old:], np.zeros(len(items)), own=False
+            )
         n = len(items)
         factors = np.zeros((n, self.als.items.shape[1]), np.float32)
         neighbours = self.knn.neighbours.copy()
@@ -122,6 +132,27 @@ class Parts:
                 np.concatenate([p.liking, zeros]),
                 np.concatenate([p.first, np.full(n, np.nan)]),
             ),
+            self.taste,
+        )
+
+    def as_new(self, chosen: NDArray[np.bool_]) -> Parts:
+        """The same, but of the *chosen* (M,) items content is all that is known."""
+        vectors, factors = self.vectors.copy(), self.als.items.copy()
+        if self.interest is not None:
+            bare, n = self.catalogue.features[chosen], int(chosen.sum())
+            vectors[chosen] = vectors_of(self.interest, bare, np.zeros(n), own=False)
+        factors[chosen] = 0.0
+        left = sparse.diags_array((~chosen).astype(np.float32))
+        neighbours = sparse.csr_matrix(left @ self.knn.neighbours @ left)
+        p = self.popularity
+        counts = [np.where(chosen, 0.0, one).astype(np.float32) for one in (p.total, p.recent)]
+        liking = np.where(chosen, 0.0, p.liking).astype(np.float32)
+        return replace(
+            self,
+            vectors=vectors,
+            als=replace(self.als, items=factors),
+            knn=Knn(neighbours),
+            popularity=Popularity(*counts, liking, np.where(chosen, np.nan, p.first)),
         )
 
 
@@ -143,6 +174,7 @@ def fit_parts(
     *,
     als: AlsSettings | None = None,
     knn: KnnSettings | None = None,
+    say: Say = lambda _: None,
 ) -> Parts:
     """Everything that is learned from the events of *log*, and from nothing later."""
     als = als or AlsSettings(n_factors=settings.n_factors)
@@ -155,9 +187,10 @@ def fit_parts(
             catalogue.features,
             settings,
             factors=together.items,
-            popular=popularity.recent,
+            trend=trend_of(log, half_life_days=settings.half_life_days),
+            say=say,
         )
-        vectors = vectors_of(interest, catalogue.features, own=True)
+        vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
     return Parts(
         catalogue,
         interest,
@@ -168,9 +201,15 @@ def fit_parts(
     )
 
 
-def vectors_of(interest: InterestModel, features: Floats, *, own: bool) -> Floats:
-    """(M, D + 1) of items that the model was tuned with, or of new ones."""
+def vectors_of(
+    interest: InterestModel, features: Floats, recent: NDArray[np.floating], *, own: bool
+) -> Floats:
+    """(M, D + 1) of items that the model was tuned with, or of new ones.
+
+    The bias at the end holds how popular each is lately, *recent* (M,), too.
+    """
     with torch.inference_mode():
         parts = (interest.own, interest.own_bias) if own else (None, None)
-        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy()
+        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy().copy()
+        found[:, -1] += np.log(recent + SMOOTHING)
     return found
