@@ -3,3 +3,8 @@
 `gathering` takes posts in from files, feeds, endpoints and webhooks; `reading` finds their topics,
 their sentiment and whom they speak of; `watching` finds surges and tells people; `http` shows it.
 """
+
+from tailorbird.assistants.opinion.opening import OpenOpinion, open_opinion
+from tailorbird.assistants.opinion.watching import WatchSettings
+
+__all__ = ["OpenOpinion", "WatchSettings", "open_opinion"]
