@@ -10,6 +10,7 @@ from tailorbird.console.words import (
     desk,
     everywhere,
     knowledge,
+    opinion,
     overview,
     pages,
     review,
@@ -28,6 +29,7 @@ PAGES: tuple[Words, ...] = (
     rules.WORDS,
     runs.WORDS,
     bundles.WORDS,
+    opinion.WORDS,
     pages.WORDS,
 )
 WORDS: Words = {
