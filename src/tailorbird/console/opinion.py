@@ -22,7 +22,7 @@ from tailorbird.console.frame import (
 from tailorbird.console.markup import link
 from tailorbird.console.opinion_alerts import AlertsPage
 from tailorbird.console.opinion_sources import SourcesPage
-from tailorbird.console.opinion_timeline import TimelinePage
+from tailorbird.console.opinion_timeline import TimelinePage, Views
 from tailorbird.console.opinion_topics import TopicsPage
 from tailorbird.serving.access import Person
 from tailorbird.store.tables import utc_now
@@ -39,6 +39,7 @@ def add_opinion_pages(
 ) -> None:
     """Add ``/console/opinion`` and the pages below it."""
     console.offer("opinion", OPINION, place=50)
+    views = Views(opened.workspace, clock)
 
     async def show(request: Request, here: str, build: Build) -> None:
         with frame(console, request, here="opinion", is_wide=True) as words:
@@ -53,7 +54,7 @@ def add_opinion_pages(
         request: Request, back: str = "7d", topic: str = "", entity: str = "", at: str = ""
     ) -> None:
         async def build(person: Person, words: dict[str, str]) -> None:
-            page = TimelinePage(opened, person, words, clock)
+            page = TimelinePage(opened, person, words, views)
             await page.build(back=back, topic=topic, entity=entity, at=at)
 
         await show(request, "timeline", build)
