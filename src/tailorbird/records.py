@@ -118,6 +118,8 @@ class Example:
     """Dialogue: all turns, oldest first."""
     time: str = ""
     """When it was said: ISO 8601 in UTC, so that texts sort by time; empty: not known."""
+    lacks: tuple[str, ...] = ()
+    """Joint: parts that nothing is known of, as ``labels``; empty: what is not there is not so."""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping without empty fields; `from_json` is its inverse."""
@@ -137,7 +139,8 @@ class Example:
             "messages": Message,
         }
         values = dict(row)
-        values["labels"] = tuple(values.get("labels", ()))
+        for key in ("labels", "lacks"):
+            values[key] = tuple(values.get(key, ()))
         for key, build in parts.items():
             values[key] = tuple(build(**part) for part in values.get(key, ()))
         return cls(**values)

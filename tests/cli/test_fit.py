@@ -42,6 +42,8 @@ ROWS: dict[str, Callable[[str, str], dict[str, Any]]] = {
     "dialogue": lambda text, word: {
         "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": word}]
     },
+    "joint": lambda text, word: {"text": text, "topics": [word], "sentiment": text.split()[0]},
+    "masked": lambda text, word: {"text": text},
     "ordinal": lambda text, word: {"text": text, "label": str(WORDS.index(word))},
 }
 FIRST_SCORES = {
@@ -54,6 +56,8 @@ FIRST_SCORES = {
     "retrieval": "recall_at_1",
     "ranking": "ndcg_at_10",
     "dialogue": "likelihood",
+    "joint": "joint",
+    "masked": "likelihood",
     "ordinal": "closeness",
 }
 

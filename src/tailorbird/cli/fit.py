@@ -21,7 +21,7 @@ TaskName = Annotated[
     typer.Option(
         "--task",
         help="single_label, binary, multi_label, regression, token_classification, pairs, "
-        "retrieval, ranking, dialogue, or one of your own (see --plugin).",
+        "retrieval, ranking, dialogue, joint, masked, or one of your own (see --plugin).",
     ),
 ]
 Plugin = Annotated[str, typer.Option("--plugin", help="Python file with a task of your own.")]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tailorbird.modeling.masked_head import MaskedHead
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.word_loss import word_nll
 
@@ -133,6 +134,29 @@ class ThresholdHead(LinearHead):
         return outputs.sigmoid() >= self.thresholds.to(outputs)
 
 
+class JointHead(ThresholdHead):
+    """Two heads in one product: the first outputs each say yes or no, the others are one class."""
+
+    @torch.no_grad()
+    def start_from_features(self, pooled: Tensor, targets: Tensor, *, ridge: float = 1.0) -> None:
+        """The outputs of the one class start as a discriminant of the rows that have one.
+
+        Args:
+            pooled: (N, D) pretrained features.
+            targets: (N, C1 + 1), in the last column the class of the row, -1 where it has none.
+            ridge: as in `LinearHead`.
+        """
+        n_many = targets.shape[1] - 1
+        n_classes = self.linear.out_features - n_many
+        has_one = targets[:, n_many] >= 0
+        if n_classes < 2 or not has_one.any():
+            return
+        part = LinearHead(self.linear.in_features, n_classes, 0.0)
+        part.start_from_features(pooled[has_one], targets[has_one, n_many], ridge=ridge)
+        self.linear.weight[n_many:] = part.linear.weight
+        self.linear.bias[n_many:] = part.linear.bias
+
+
 class NumberHead(LinearHead):
     """A `LinearHead` of one output that knows the scale of the numbers it is to give.
 
@@ -244,7 +268,9 @@ LANGUAGE = "language"
 HEADS: dict[str, Callable[[int, int, float], nn.Module]] = {
     "linear": LinearHead,
     "threshold": ThresholdHead,
+    "joint": JointHead,
     "number": NumberHead,
     "embedding": EmbeddingHead,
+    "masked": MaskedHead,
 }
 """(width, outputs, dropout) → a head, by the name in ``model.json``; plug-ins add theirs."""

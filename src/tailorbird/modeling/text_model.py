@@ -36,6 +36,9 @@ TOKENIZER_FILES = (
 )
 
 
+POOLING_FILE = "1_Pooling/config.json"
+"""How sentence-transformers keeps how vectors of texts are made, for who tunes further."""
+
 MAX_TOKENS = defaultdict(lambda: 256, {LANGUAGE: 1024})
 """The longest input by kind of head, where nothing else is set: conversations are long."""
 
@@ -179,7 +182,7 @@ def build_model(
             prefix=backbone.query_prefix,
             passage_prefix=backbone.passage_prefix,
         )
-        head = HEADS[spec.name](body.width, spec.n_outputs or len(labels), settings.dropout)
+        head = _new_head(spec, body, len(labels), settings.dropout, folder=backbone.path)
     wanted = "" if settings.pooling == "auto" else settings.pooling
     pooling = spec.pooling or wanted or backbone.pooling or "mean"
     return TextModel(tokenizer, body, head, labels=labels, pooling=pooling, spec=spec)
@@ -219,8 +222,9 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         **model.tokenizer.facts,
     }
     _write_json(folder / "model.json", facts)
-    for name in TOKENIZER_FILES:
+    for name in (*TOKENIZER_FILES, POOLING_FILE):
         if (backbone / name).is_file():
+            (folder / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(backbone / name, folder / name)
     if isinstance(model.tokenizer, ChatTokenizer):
         model.tokenizer.save(folder)
@@ -253,7 +257,7 @@ def load_model(folder: Path) -> TextModel:
             prefix=facts["prefix"],
             passage_prefix=facts.get("passage_prefix", ""),
         )
-        head = HEADS[spec.name](body.width, spec.n_outputs or len(facts["labels"]), 0.0)
+        head = _new_head(spec, body, len(facts["labels"]), 0.0, folder=folder)
         head.load_state_dict(load_file(folder / "head.safetensors"))
     model = TextModel(
         tokenizer, body, head, labels=facts["labels"], pooling=facts["pooling"], spec=spec
@@ -261,6 +265,17 @@ def load_model(folder: Path) -> TextModel:
     if (folder / adapters.FACTS).is_file():
         model.attachment = adapters.load_adapter(body, folder)
     return model.eval()
+
+
+def _new_head(
+    spec: HeadSpec, body: Backbone, n_labels: int, dropout: float, *, folder: Path
+) -> nn.Module:
+    """A head by its name; one that needs more of the backbone than its width is bound to it."""
+    head = HEADS[spec.name](body.width, spec.n_outputs or n_labels, dropout)
+    bind = getattr(head, "bind", None)
+    if bind is not None:
+        bind(body, folder)
+    return head
 
 
 def _save_attachment(

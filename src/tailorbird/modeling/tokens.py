@@ -103,6 +103,32 @@ class TextTokenizer:
             found.append([w for w in new if w is not None])
         return TokenizedTexts.from_lists(ids, picked=picked), found
 
+    def pieces(self, texts: Sequence[str]) -> list[list[tuple[int, int, int]]]:
+        """(id, start, end) of each token of each text, cut at *max_tokens*; characters of the text.
+
+        Tokens that are not of the text itself, as the prefix and what stands around it, have
+        start = end = 0.
+        """
+        before = len(self.prefix)
+        found = []
+        for encoding in self.tokenizer.encode_batch([self.prefix + text for text in texts]):
+            places = [
+                (id_, start - before, end - before)
+                if end > before and not is_special
+                else (id_, 0, 0)
+                for id_, (start, end), is_special in zip(
+                    encoding.ids, encoding.offsets, encoding.special_tokens_mask, strict=True
+                )
+            ]
+            found.append([(id_, max(0, start), end) for id_, start, end in places])
+        return found
+
+    @property
+    def mask_id(self) -> int | None:
+        """The token that stands for a hidden one; None where the tokenizer has none."""
+        named = (self.tokenizer.token_to_id(name) for name in ("[MASK]", "<mask>"))
+        return next((id_ for id_ in named if id_ is not None), None)
+
     def fit_max_tokens(self, texts: Sequence[str] | TokenizedTexts) -> int:
         """Set *max_tokens* to cover 99.5 % of *texts*, at least 64 and at most what it was.
 

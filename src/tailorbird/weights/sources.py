@@ -179,7 +179,8 @@ def _described(folder: Path, name: str) -> BackboneFolder:
             where=str(folder),
             cure=HOW_TO_CONVERT if is_pickled else _CURE + _CURES.get(missing, ""),
         )
-    source = _read_json(folder / "source.json") if (folder / "source.json").is_file() else {}
+    has_source = (folder / "source.json").is_file()
+    source = _read_json(folder / "source.json") if has_source else _own_facts(folder)
     query_prefix = source.get("query_prefix", _query_prefix(folder, name))
     return BackboneFolder(
         folder,
@@ -190,6 +191,17 @@ def _described(folder: Path, name: str) -> BackboneFolder:
         source.get("pooling", _pooling(folder)),
         source.get("passage_prefix", _passage_prefix(folder, query_prefix)),
     )
+
+
+def _own_facts(folder: Path) -> dict[str, Any]:
+    """What a model that was tuned here says of itself, for it to be tuned further as it was."""
+    path = folder / "model.json"
+    facts = _read_json(path) if path.is_file() else {}
+    names = {"prefix": "query_prefix", "passage_prefix": "passage_prefix", "pooling": "pooling"}
+    found = {ours: facts[theirs] for theirs, ours in names.items() if theirs in facts}
+    if found.get("pooling") not in _POOLINGS.values():  # single tokens were looked at
+        found.pop("pooling", None)
+    return found
 
 
 def _missing(folder: Path) -> str:

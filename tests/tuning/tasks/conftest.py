@@ -69,6 +69,17 @@ ROWS: dict[str, list[Example]] = {
         for k, (text, word) in enumerate(BOTH)
     ],
     "ranking": [ranked(word, frame) for frame in FRAMES for word in WORDS],
+    "joint": [
+        Example(
+            f"{text} {extra}".strip(),
+            word if k % 4 else "",
+            labels=(extra,) if extra and k % 2 else (),
+            lacks=() if k % 2 or not k % 4 else ("labels",),
+        )
+        for k, (text, word) in enumerate(BOTH)
+        for extra in ("", "refund")
+    ],
+    "masked": [Example(f"{text} {word} {word}") for text, word in BOTH],
 }
 
 RowsOf = Callable[[str], list[Example]]

@@ -47,6 +47,7 @@ def test_the_contract_finds_parts_that_do_not_add_up(rows_of: RowsOf, tmp_path: 
         ("token_classification", "span_f1", 0.9),
         ("retrieval", "recall_at_1", 0.5),
         ("ranking", "ndcg_at_10", 0.9),
+        ("joint", "joint", 0.9),
     ],
 )
 def test_task_is_learned_in_a_few_steps(
@@ -73,6 +74,8 @@ def test_task_is_learned_in_a_few_steps(
         ("retrieval", Example(""), "a text"),
         ("retrieval", Example("a", second="b", value=4.0), "values from -1 to 1, not 4"),
         ("ranking", Example("a"), "candidates"),
+        ("joint", Example("a", lacks=("labels",)), "labels or a label"),
+        ("joint", Example("a", "nobody"), "the label .nobody. is none"),
     ],
 )
 def test_row_without_truth_is_refused(
@@ -97,6 +100,7 @@ def test_rows_without_any_span_at_all_are_refused() -> None:
         ("token_classification", "5 tags a word"),
         ("retrieval", "texts compared as they are, which counts as 2 labels"),
         ("ranking", "better or worse, which counts as 2 labels"),
+        ("joint", "1 labels beside 3 classes"),
     ],
 )
 def test_the_plan_says_what_the_rate_depends_on(name: str, tells: str, model_of: ModelOf) -> None:

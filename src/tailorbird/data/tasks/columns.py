@@ -95,6 +95,13 @@ FIELDS: dict[TaskKind, dict[str, Groups]] = {
         "text": (("instruction", "prompt"), ("query", "question", "问题"), ("input", "user")),
         "second": (("output", "response", "answer", "completion"), ("回答", "答案", "reply")),
     },
+    "joint": {
+        "text": NAMES["text"],
+        "labels": (("topics", "labels", "主题", "话题"), _LABELS[1]),
+        "label": (("sentiment", "label", "polarity", "情感", "情绪"), *NAMES["label"]),
+        "second": (("entity", "target", "实体"),),
+    },
+    "masked": {"text": NAMES["text"]},
 }
 """Task → field → the usual names of its column."""
 
@@ -185,6 +192,8 @@ def find_input_columns(
     if not {"text", "messages"} & found.keys():
         found["text"] = _by_name(columns, NAMES["text"], "text", name=name)
     wanted = ("text", "second", "candidates", "messages", "id", "user", "time")
+    if task == "joint":  # not every row is about somebody
+        found.pop("second", None)
     result = _as_columns({field: found[field] for field in wanted if field in found})
     if not (result.text or result.messages):
         raise DataError(
@@ -290,7 +299,7 @@ def _settled(
             return replace(found, label="", value=found.label)
         if found.label and found.value == found.label:
             return replace(found, value="")
-    if task == "multi_label" and found.labels:
+    if task in ("multi_label", "joint") and found.labels:
         separator = separator_of(sample[found.labels])
         if separator:
             note(f"labels: divided at {separator!r}")
@@ -318,4 +327,6 @@ def _is_enough(found: TaskColumns, task: TaskKind) -> bool:
         "retrieval": pair,
         "ranking": bool(found.text and (found.candidates or (found.second and found.value))),
         "dialogue": pair or bool(found.messages or (found.text and found.instances)),
+        "joint": bool(found.text and (found.labels or found.label)),
+        "masked": bool(found.text),
     }[task]

@@ -62,6 +62,11 @@ def _multi(row: Values, columns: TaskColumns, roles: Mapping[str, Role]) -> list
     if columns.flags:
         on = [flag for flag in columns.flags if str(row.get(flag)).strip() in ("1", "True")]
         return [Example(text, labels=tuple(on))]
+    return [Example(text, labels=_names(row, columns))]
+
+
+def _names(row: Values, columns: TaskColumns) -> tuple[str, ...]:
+    """The labels of a row, each once."""
     value = row.get(columns.labels)
     if isinstance(value, str) and value.lstrip().startswith("["):
         value = _json_list(value, columns.labels)
@@ -70,7 +75,35 @@ def _multi(row: Values, columns: TaskColumns, roles: Mapping[str, Role]) -> list
     elif value is None or not isinstance(value, list | tuple):
         value = [] if is_missing(value) else [value]
     names = (name_value(_plain(entry), columns.labels) for entry in value)
-    return [Example(text, labels=tuple(dict.fromkeys(name for name in names if name)))]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _joint(row: Values, columns: TaskColumns, roles: Mapping[str, Role]) -> list[Example]:
+    text = _text(row, columns.text)
+    label = name_value(_plain(row.get(columns.label)), columns.label) if columns.label else ""
+    label = "" if label in (None, *_NO_LABELS) else label
+    is_said = bool(columns.labels) and not is_missing(row.get(columns.labels))
+    if not label and not is_said:
+        raise RowError(
+            "has neither labels nor a label", cure="give it one of them, or leave it out"
+        )
+    names = (
+        tuple(name for name in _names(row, columns) if name not in _NO_LABELS) if is_said else ()
+    )
+    second = row.get(columns.second) if columns.second else ""
+    return [
+        Example(
+            text,
+            label or "",
+            second="" if is_missing(second) else text_value(second, columns.second),
+            labels=names,
+            lacks=() if is_said else ("labels",),
+        )
+    ]
+
+
+def _masked(row: Values, columns: TaskColumns, roles: Mapping[str, Role]) -> list[Example]:
+    return [Example(_text(row, columns.text))]
 
 
 def _json_list(value: str, what: str) -> list[Any]:
@@ -257,5 +290,7 @@ READ: dict[TaskKind, Callable[[Values, TaskColumns, Mapping[str, Role]], list[Ex
     "retrieval": _retrieval,
     "ranking": _ranking,
     "dialogue": _dialogue,
+    "joint": _joint,
+    "masked": _masked,
 }
 """Task → what makes examples of a row's values, by its columns and the names of roles."""

@@ -11,6 +11,8 @@ from tailorbird.data.values import is_missing
 
 SEPARATORS = ("|", ";", "；", ",", "，", "、", "\t")
 """Between the labels of one string, the surest first; a space is only taken on evidence."""
+_ONE_TEXT = ("single_label", "binary", "multi_label", "regression", "joint", "masked")
+"""Tasks whose rows have a single text; the longest column is it."""
 
 
 def number_of(value: Any) -> float | None:
@@ -91,7 +93,7 @@ def by_position(sample: Mapping[str, Sequence[Any]], task: TaskKind) -> dict[str
     {'text': 'column 2', 'label': 'column 3'}
     """
     columns = [column for column in sample if column != "split"]
-    n_texts = 1 if task in ("single_label", "binary", "multi_label", "regression") else 2
+    n_texts = 1 if task in _ONE_TEXT else 2
     by_length = sorted(columns, key=lambda column: -_mean_length(sample[column]))
     texts = sorted(by_length[:n_texts], key=columns.index)
     found = dict(zip(("text", "second"), texts, strict=False))

@@ -14,6 +14,8 @@ TaskKind = Literal[
     "retrieval",
     "ranking",
     "dialogue",
+    "joint",
+    "masked",
 ]
 
 NEEDS: dict[TaskKind, str] = {
@@ -26,5 +28,7 @@ NEEDS: dict[TaskKind, str] = {
     "retrieval": "query and passage",
     "ranking": "query and candidates, or query, text and relevance",
     "dialogue": "messages, or instruction, input and output",
+    "joint": "text, and labels or label or both",
+    "masked": "text",
 }
 """Task → the columns a row has, for messages."""

@@ -105,6 +105,7 @@ def strata_of(examples: Sequence[Example], task: TaskKind) -> list[list[str]]:
     edges = [values[len(values) * k // N_STRATA] for k in range(1, N_STRATA)] if values else []
     by_task: dict[TaskKind, Callable[[Example], Iterable[str]]] = {
         "multi_label": lambda row: row.labels,
+        "joint": lambda row: [name for name in (*row.labels, row.label) if name],
         "token_classification": lambda row: sorted({span.label for span in row.spans}),
     }
 

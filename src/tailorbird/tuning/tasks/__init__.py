@@ -10,6 +10,8 @@
 | token_classification | a text | its spans | cross_entropy, focal | span_f1, precision, recall |
 | retrieval | query, passage | they belong together | mnrl, mnrl_symmetric, cosine | recall_at_1 … |
 | ranking | query, candidates | their relevance | listwise, pairwise, margin | ndcg_at_10, mrr, … |
+| joint | a text or two | its class and its labels, or either | nll | joint, micro_f1, accuracy, … |
+| masked | a text | its own hidden words | cross_entropy | likelihood, perplexity, … |
 
 A plug-in adds its own, see `tailorbird.plugins`.
 """
@@ -27,6 +29,8 @@ from tailorbird.text import shorten
 from tailorbird.tuning.tasks.binary import BINARY
 from tailorbird.tuning.tasks.classes import PAIRS, SINGLE_LABEL
 from tailorbird.tuning.tasks.dialogue import DIALOGUE
+from tailorbird.tuning.tasks.joint import JOINT
+from tailorbird.tuning.tasks.masked import MASKED
 from tailorbird.tuning.tasks.multi_label import MULTI_LABEL
 from tailorbird.tuning.tasks.ranking import RANKING
 from tailorbird.tuning.tasks.regression import REGRESSION
@@ -46,6 +50,8 @@ TASKS: dict[str, Task] = {
         RETRIEVAL,
         RANKING,
         DIALOGUE,
+        JOINT,
+        MASKED,
     )
 }
 
