@@ -66,6 +66,9 @@ PASSAGES = {
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("assistants", "modeling.generation"),  # an answer is written token by token
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
+    ("assistants", "bundle.manifest"),  # what reads posts is kept under its checksum
+    ("assistants", "bundle.writing"),  # as bundles are, in one step
+    ("assistants", "knowledge.words"),  # words that tell what texts are about, in one way
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form
     ("api", "evaluation.scope"),  # a part of one stage

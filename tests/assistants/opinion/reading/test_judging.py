@@ -1,0 +1,132 @@
+"""Posts are filled in once for each model; names have their own sentiment; people win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from tailorbird.assistants.opinion.reading import Judge, correct, training_rows
+from tailorbird.assistants.opinion.reading.names import KnownNames
+from tailorbird.errors import NotFoundError, RequestError
+from tailorbird.store import Workspace
+from tailorbird.store.tables.opinion import EntityRow, MentionRow, PostRow, PostTopicRow
+
+Posted = Callable[..., list[str]]
+PostOf = Callable[[str], PostRow]
+
+
+@pytest.fixture
+def judge(workspace: Workspace, reader: Any) -> Judge:
+    with workspace.writing() as session:
+        session.add(EntityRow(name="Acme", aliases=["ACM", "甲公司"]))
+        session.add(EntityRow(name="Bolt", kind="person", aliases=[]))
+    return Judge(workspace, reader, KnownNames(workspace))
+
+
+def mentions_of(workspace: Workspace, post: str) -> dict[str, tuple[str, int, int]]:
+    with workspace.sessions() as session:
+        rows = session.scalars(select(MentionRow).where(MentionRow.post_id == post))
+        return {row.entity: (row.sentiment, row.start, row.end) for row in rows}
+
+
+def topics_in_table(workspace: Workspace, post: str) -> set[str]:
+    with workspace.sessions() as session:
+        return set(session.scalars(select(PostTopicRow.topic).where(PostTopicRow.post_id == post)))
+
+
+def test_a_post_is_judged_once_by_each_model(
+    judge: Judge, posted: Posted, post_of: PostOf, workspace: Workspace, reader: Any
+) -> None:
+    (post,) = posted("good wine")
+    assert (judge.judge_waiting(), judge.judge_waiting()) == (1, 0)
+    found = post_of(post)
+    assert (found.model, found.sentiment, found.topics) == ("words", "positive", {"drinks": 0.9})
+    assert topics_in_table(workspace, post) == {"drinks"}
+    reader.id, reader.topics = "newer", {"wine": "wines"}
+    assert judge.judge_waiting() == 1
+    assert topics_in_table(workspace, post) == {"wines"}
+
+
+def test_the_newest_come_first_and_copies_never(
+    judge: Judge, posted: Posted, post_of: PostOf, reader: Any
+) -> None:
+    old, new = posted("old", "new")
+    posted("a copy", copy_of=old)
+    assert judge.judge_waiting(limit=1) == 1
+    assert reader.asked == ["new"]
+    assert (post_of(new).model, post_of(old).model) == ("words", "")
+    assert judge.judge_waiting() == 1
+
+
+def test_each_who_is_named_has_the_sentiment_of_the_part_about_it(
+    judge: Judge, posted: Posted, workspace: Workspace
+) -> None:
+    (post,) = posted("Acme is good, but Bolt is bad. Acmes are others.")
+    judge.judge_waiting()
+    assert mentions_of(workspace, post) == {
+        "Acme": ("positive", 0, 4),
+        "Bolt": ("negative", 18, 22),
+    }
+
+
+def test_a_name_in_the_title_alone_is_a_mention_without_a_place(
+    judge: Judge, posted: Posted, workspace: Workspace, reader: Any
+) -> None:
+    (post,) = posted("nothing", title="甲公司 is good")
+    judge.judge_waiting()
+    assert reader.asked == ["甲公司 is good\nnothing"]
+    assert mentions_of(workspace, post) == {"Acme": ("positive", 0, 0)}
+
+
+def test_a_correction_wins_at_once_and_over_the_next_model(
+    judge: Judge, posted: Posted, post_of: PostOf, workspace: Workspace, reader: Any
+) -> None:
+    (post,) = posted("Acme has good wine")
+    judge.judge_waiting()
+    correct(workspace, post, sentiment="negative", author="eve")
+    correct(workspace, post, topics=["recall"], author="eve")
+    correct(workspace, post, entity="Acme", sentiment="neutral")
+    for _ in range(2):
+        found = post_of(post)
+        assert (found.sentiment, found.topics) == ("negative", {"recall": 1.0})
+        assert topics_in_table(workspace, post) == {"recall"}
+        assert mentions_of(workspace, post)["Acme"][0] == "neutral"
+        reader.id = "newer"
+        judge.judge_waiting()
+    assert post_of(post).model == "newer"
+
+
+def test_corrections_are_training_rows(judge: Judge, posted: Posted, workspace: Workspace) -> None:
+    first, second = posted("Acme is good, Bolt is bad", "wine")
+    judge.judge_waiting()
+    correct(workspace, first, entity="Bolt", sentiment="negative")
+    correct(workspace, second, topics=[])
+    correct(workspace, first, sentiment="neutral")
+    rows = {(row.text, row.label, row.labels, row.lacks) for row in training_rows(workspace)}
+    assert rows == {
+        ("Acme is good, «Bolt» is bad", "negative", (), ("labels",)),
+        ("wine", "", (), ()),
+        ("Acme is good, Bolt is bad", "neutral", (), ("labels",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({}, RequestError),
+        ({"sentiment": " "}, RequestError),
+        ({"topics": ["x" * 201]}, RequestError),
+        ({"entity": "Acme", "topics": ["x"]}, RequestError),
+        ({"post": "none", "sentiment": "bad"}, NotFoundError),
+    ],
+)
+def test_a_correction_that_says_nothing_sensible_is_refused(
+    said: dict[str, Any], error: type[Exception], posted: Posted, workspace: Workspace
+) -> None:
+    (post,) = posted("text")
+    with pytest.raises(error):
+        correct(workspace, said.pop("post", post), **said)
+    assert training_rows(workspace) == []
