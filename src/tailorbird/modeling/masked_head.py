@@ -108,6 +108,25 @@ class MaskedHead(nn.Module):
         counts = torch.bincount(token_ids.to(torch.int64), minlength=len(self.bias)) + 1.0
         self.bias.copy_((counts / counts.sum()).log())
 
+    @torch.no_grad()
+    def start_from_features(self, states: Tensor, targets: Tensor, *, ridge: float = 0.01) -> None:
+        """A new head guesses, at first, the word whose vector is nearest to a linear map of z.
+
+        Least squares from (U, D) states to the vectors of the words (U,) that were masked, less
+        the mean of both, with *ridge* times the mean variance of the states added (Hoerl and
+        Kennard 1970). A head that was pretrained stays as it is.
+        """
+        if not self.is_fresh or len(states) < 2:
+            return
+        z, wanted = states.double().cpu(), self.words.detach()[targets].double().cpu()
+        centre, mean = z.mean(0), wanted.mean(0)
+        z, wanted = z - centre, wanted - mean
+        covariance = z.T @ z / len(z)
+        added = ridge * covariance.diagonal().mean().clamp(min=1e-12) * torch.eye(z.shape[1])
+        weight = torch.linalg.solve(covariance + added, z.T @ wanted / len(z)).T  # (E, D)
+        self.dense.weight.copy_(weight)
+        self.dense.bias.copy_(-weight @ centre)
+
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""
         weight, bias = self._in_compute_type()
