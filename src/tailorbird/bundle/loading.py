@@ -48,7 +48,7 @@ class Classifier(Protocol):
 def _load_model(folder: Path) -> Classifier:
     from tailorbird.modeling import load_model
 
-    return load_model(folder)
+    return load_model(folder).make_ready()
 
 
 @dataclass(frozen=True, eq=False)

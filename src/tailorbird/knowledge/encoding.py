@@ -137,7 +137,7 @@ class TextEncoder:
         queries = model.tokenizer
         passages = queries.cut_at(queries.max_tokens)
         passages.prefix = queries.passage_prefix
-        return model, queries, passages
+        return model.make_ready(), queries, passages
 
     def embed(self, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
         """(N, D) fp32, rows of length 1."""

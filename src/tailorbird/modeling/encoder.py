@@ -23,6 +23,7 @@ from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.products import filled, linear, together
+from tailorbird.modeling.ready import make_ready
 
 
 class EncoderLayer(nn.Module):
@@ -62,7 +63,8 @@ class EncoderLayer(nn.Module):
     def project(self, x: Tensor) -> Tensor:
         """(T, D) → (T, 3 D): queries (already scaled), keys and values by one product."""
         parts, scale = (self.query, self.key, self.value), (x.shape[1] // self.n_heads) ** -0.5
-        if any(getattr(part, "adapter", None) is not None for part in parts):
+        has_adapter = any(getattr(part, "adapter", None) is not None for part in parts)
+        if has_adapter or getattr(self.query, "ready", None) is not None:
             # Adapters see the queries as the layer gives them.
             q, k, v = together(x, *parts).chunk(3, 1)
             return torch.cat([q * scale, k, v], 1)
@@ -70,6 +72,12 @@ class EncoderLayer(nn.Module):
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)
         weight = torch.cat([w.to(x.dtype) for w in weights])  # cast first: half as much to copy
         return F.linear(filled(x), weight, torch.cat(biases).to(x.dtype))[: len(x)]
+
+    @property
+    def products(self) -> list[list[Any]]:
+        """Its linear layers, those side by side that take the same."""
+        wide = [self.query, self.key, self.value]
+        return [wide, [self.attention_out], [self.ffn_in], [self.ffn_out]]
 
     def keys_and_values(self, x: Tensor, batch: PackedBatch) -> Tensor:
         """(T, D) → (2, T, D), as `attend` takes them: what a prefix stands beside."""
@@ -147,6 +155,11 @@ class PackedEncoder(nn.Module):
                 module.requires_grad_(n_layers == 0)
         for layer in self.layers[:n_layers]:
             layer.requires_grad_(False)
+
+    def make_ready(self) -> None:
+        """Lay the weights out for a service, which asks and never tunes (`ReadyProduct`)."""
+        for layer in self.layers:
+            make_ready(layer.products)  # type: ignore[arg-type]
 
     def recompute_layers(self, wanted: bool) -> None:
         """Compute tuned layers again in the backward pass, rather than keep what they made."""

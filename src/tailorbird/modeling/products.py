@@ -7,11 +7,14 @@ Shape letters: T tokens; a linear layer's weight is (out, in).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tailorbird.modeling.ready import ReadyProduct
 
 ROWS = 32
 """Rows of a bf16 product on a CPU are filled up to a multiple of it: see `filled`."""
@@ -27,17 +30,25 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
 
     It is one product where weights have to be cast anyway.
     """
-    if len(layers) > 1 and x.dtype == layers[0].weight.dtype:
-        return torch.cat([linear(x, layer) for layer in layers], 1)
-    weights = [layer.weight.to(x.dtype) for layer in layers]  # cast first: half as much to copy
-    biases = [layer.bias.to(x.dtype) for layer in layers if layer.bias is not None]
+    ready: ReadyProduct | None = getattr(layers[0], "ready", None)
     rows = filled(x)
-    y = F.linear(rows, _below(weights), _below(biases) if biases else None)
+    if ready is not None and ready.gives(x, layers):
+        y = ready(x)
+    elif len(layers) > 1 and x.dtype == layers[0].weight.dtype:
+        return torch.cat([linear(x, layer) for layer in layers], 1)
+    else:
+        y = _product(rows, layers)
     found: list[Any] = [getattr(layer, "adapter", None) for layer in layers]
     if any(adapter is not None for adapter in found):
         parts = y.split([layer.out_features for layer in layers], 1)
         y = _below([_adapted(x, rows, *one) for one in zip(parts, layers, strict=True)], 1)
     return y if len(y) == len(x) else y[: len(x)]
+
+
+def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
+    weights = [layer.weight.to(x.dtype) for layer in layers]  # cast first: half as much to copy
+    biases = [layer.bias.to(x.dtype) for layer in layers if layer.bias is not None]
+    return F.linear(x, _below(weights), _below(biases) if biases else None)
 
 
 def filled(x: Tensor) -> Tensor:

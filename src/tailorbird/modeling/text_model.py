@@ -20,6 +20,7 @@ from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
 from tailorbird.modeling.causal import load_language_head
 from tailorbird.modeling.chat_tokens import ChatTokenizer, load_chat_tokenizer
+from tailorbird.modeling.encoder import PackedEncoder
 from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import HEADS, LANGUAGE, POOLINGS, HeadSpec
 from tailorbird.modeling.packing import PackedBatch, TokenizedTexts, inference_batches, offsets_of
@@ -101,6 +102,16 @@ class TextModel(nn.Module):
         found, n_outputs = self._infer(texts, both), self.spec.n_outputs or len(self.labels)
         width, states = self.backbone.width, found[:, n_outputs:]
         return found[:, :n_outputs], states.reshape(len(found), states.shape[1] // width, width)
+
+    def make_ready(self) -> TextModel:
+        """Lay the weights out for a service, which asks and never tunes; returns the model.
+
+        Encoders answer short texts in two thirds of the time, in twice the memory for their layers;
+        logits are the same within the rounding of fp32.
+        """
+        if isinstance(self.backbone, PackedEncoder):
+            self.backbone.make_ready()
+        return self
 
     @torch.inference_mode()
     def classify(self, states: Tensor) -> Tensor:

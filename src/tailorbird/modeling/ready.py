@@ -1,0 +1,78 @@
+"""Weights laid out once for the products of a service: short texts, one or few at a time, on a CPU.
+
+A product of fifteen rows spends half its time on laying the weights out as the processor wants
+them. A model that is only asked can keep them so. What it gives is what it gave, within the
+rounding of fp32: sums are taken in another order.
+
+Shape letters: T tokens; a linear layer's weight is (out, in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+ROWS = 16
+"""T that the layout is made for: a question. It suits longer ones as well."""
+
+
+class ReadyProduct:
+    """``x → x Wᵀ + b`` of *layers* side by side, from weights that are laid out already.
+
+    It takes as much memory as the weights themselves. Once one of them has changed it is stale,
+    and `gives` says no.
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        with torch.no_grad():
+            weight = torch.cat([layer.weight for layer in layers])
+            biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+            self._bias = torch.cat(biases) if biases else None
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self._layers = tuple(layers)
+        self._made_of = _names(layers)
+
+    def gives(self, x: Tensor, layers: Sequence[nn.Linear]) -> bool:
+        """Whether it can stand in for the product of *x* (T, in) with *layers*, as they are now."""
+        return (
+            x.dtype == torch.float32
+            and not x.is_cuda
+            and not torch.is_grad_enabled()
+            and self._layers == tuple(layers)
+            and self._made_of == _names(layers)
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(T, in) → (T, out of all layers)."""
+        product = torch.ops.mkldnn._linear_pointwise
+        return product(x, self._weight, self._bias, "none", [], "")  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: object) -> None:
+        """A copy of a model has none: its layers are others."""
+        return
+
+
+def make_ready(groups: Iterable[Sequence[nn.Linear]]) -> None:
+    """Lay out the weights of each group of layers that are asked together.
+
+    Nothing happens where the weights are not fp32 on a CPU, or torch cannot do it.
+    """
+    if not torch.backends.mkldnn.is_available():
+        return
+    for layers in groups:
+        weights = [layer.weight for layer in layers]
+        biases = [layer.bias is None for layer in layers]
+        if all(_fits(weight) for weight in weights) and len(set(biases)) == 1:
+            object.__setattr__(layers[0], "ready", ReadyProduct(layers))
+
+
+def _fits(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.device.type == "cpu"
+
+
+def _names(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:
+    """Which numbers the layers hold: where they are, and how often they were changed there."""
+    parts: list[Tensor | None] = [part for layer in layers for part in (layer.weight, layer.bias)]
+    return [(part.data_ptr(), part._version) for part in parts if part is not None]
