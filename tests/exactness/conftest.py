@@ -34,6 +34,12 @@ def example(task: str, text: str) -> Example:
         "retrieval": {"second": f"{word} {text[::-1]}"},
         "ranking": {"candidates": tuple(Candidate(w, float(w == word)) for w in WORDS)},
         "dialogue": {"messages": (Message("user", text), Message("assistant", word))},
+        "joint": {
+            "label": word,
+            "labels": () if word == "hello" else (text.split()[0],),
+            "lacks": ("labels",) if word == "hello" else (),
+        },
+        "masked": {},
     }
     return Example(text, **truth[task])
 

@@ -119,7 +119,7 @@ def add(
     SCREEN.print(f"[green]✓[/] {escape(added.row.name)} is added, kind {chosen}")
     if added.secret:
         SCREEN.print(
-            "post to /v1/opinion/webhooks/NAME with Authorization: Bearer and this secret,"
+            "post to /v1/opinion/posts/NAME with Authorization: Bearer and this secret,"
         )
         SCREEN.print("which is shown this once:")
         print(added.secret)

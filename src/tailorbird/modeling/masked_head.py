@@ -46,6 +46,12 @@ NAMES: tuple[Mapping[str, str], ...] = (
 """What BERT, RoBERTa and DistilBERT call the tensors of this head."""
 
 
+SCALES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4)
+"""Of a guess; tried when a new head starts."""
+N_TRIED = 256
+"""States that they are tried on."""
+
+
 class MaskedHead(nn.Module):
     """``logits = norm(gelu(A z + a)) Wᵀ + b`` of the word that is masked, for its state z.
 
@@ -107,6 +113,35 @@ class MaskedHead(nn.Module):
         """Let b be the log share of each word among *token_ids* (T,), one of each added."""
         counts = torch.bincount(token_ids.to(torch.int64), minlength=len(self.bias)) + 1.0
         self.bias.copy_((counts / counts.sum()).log())
+
+    @torch.no_grad()
+    def start_from_features(self, states: Tensor, targets: Tensor, *, ridge: float = 0.1) -> None:
+        """A new head guesses, at first, the word whose vector is nearest to a linear map of z.
+
+        Least squares from (U, D) states to the vectors of the words (U,) that were masked, less
+        the mean of both, with *ridge* times the mean variance of the states added (Hoerl and
+        Kennard 1970). How sure a guess is to be is found on states that were left out. A head that
+        was pretrained stays as it is.
+        """
+        n_tried = min(N_TRIED, len(states) // 4)
+        if not self.is_fresh or not n_tried:
+            return
+        z = states[n_tried:].double().cpu()
+        wanted = self.words.detach()[targets[n_tried:]].double().cpu()
+        centre = z.mean(0)
+        z, wanted = z - centre, wanted - wanted.mean(0)
+        covariance = z.T @ z / len(z)
+        added = ridge * covariance.diagonal().mean().clamp(min=1e-12) * torch.eye(z.shape[1])
+        weight = torch.linalg.solve(covariance + added, z.T @ wanted / len(z)).T  # (E, D)
+        self.dense.weight.copy_(weight)
+        self.dense.bias.copy_(-weight @ centre)
+        place = self.norm.weight.device
+        held = states[:n_tried].to(place), targets[:n_tried].to(place)
+        tried: dict[float, float] = {}
+        for scale in SCALES:
+            self.norm.weight.fill_(scale)
+            tried[self.nll(*held).item()] = scale
+        self.norm.weight.fill_(tried[min(tried)])
 
     def forward(self, states: Tensor) -> Tensor:
         """(U, D) → (U, V) fp32 logits; the product runs in the backbone's compute type."""

@@ -69,7 +69,7 @@ class TuningRun:
         rows = sorted(order.tolist())
         some = train.subset(rows)
         self.model.head.start_from_features(self.model.features(some.tokens), some.targets)
-        return f"head starts as a linear discriminant of pretrained features ({len(rows):,} rows)"
+        return f"head starts from pretrained features ({len(rows):,} rows)"
 
     def check_rows(self, train: EncodedExamples) -> None:
         """Raise ConfigError where the settings let nothing be learned of these rows."""

@@ -119,3 +119,24 @@ def test_a_decoder_is_refused(tmp_path: Path) -> None:
     write_tiny_decoder(tmp_path)
     with pytest.raises(WeightsError, match="no masked words"):
         built(tmp_path)
+
+
+def test_a_fresh_head_starts_from_features_and_a_pretrained_one_stays(
+    model_of: ModelOf, rows_of: Callable[[str], list[Example]]
+) -> None:
+    model, rows = model_of("masked"), rows_of("masked")
+    encoded = encode_examples(model, rows)
+    states = model.features(encoded.tokens)
+
+    def share_right() -> float:
+        with torch.inference_mode():
+            guesses = model.head(states).argmax(-1)
+        return (guesses == encoded.targets).float().mean().item()
+
+    model.head.is_fresh = False
+    before = model.head.dense.weight.clone()
+    model.head.start_from_features(states, encoded.targets)
+    assert torch.equal(model.head.dense.weight, before)
+    model.head.is_fresh, new = True, share_right()
+    model.head.start_from_features(states, encoded.targets)
+    assert share_right() > new + 0.1

@@ -10,6 +10,7 @@ from tailorbird.console.words import (
     desk,
     everywhere,
     knowledge,
+    opinion,
     overview,
     pages,
     recommend,
@@ -29,6 +30,7 @@ PAGES: tuple[Words, ...] = (
     rules.WORDS,
     runs.WORDS,
     bundles.WORDS,
+    opinion.WORDS,
     pages.WORDS,
     recommend.WORDS,
 )

@@ -170,6 +170,7 @@ MASKED = Task(
     prepare=prepare,
     bits=bits,
     counts_rows=False,
+    starts_from_features=True,
     head_loss=head_loss,
     measure=measure,
 )

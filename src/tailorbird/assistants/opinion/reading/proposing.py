@@ -66,8 +66,8 @@ class Proposer:
         if len(posts) < self.min_posts:
             return []
         texts = [said_text(post) for post in posts]
-        embed: Embed = self.embed or getattr(reads, "vectors", word_vectors)
-        vectors = embed(texts)
+        own: Embed = getattr(reads, "vectors", word_vectors)
+        vectors = (self.embed or own)(texts)
         groups = clusters(vectors, min_size=self.min_posts)
         words = key_words([[texts[k] for k in group] for group in groups])
         rows = [

@@ -1,0 +1,1 @@
+"""Opinion monitoring over HTTP: routes under ``/v1/opinion``, and what goes over the wire."""
