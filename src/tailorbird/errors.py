@@ -17,6 +17,7 @@ The tree (each leaf is also the standard exception named beside it)::
     │   └── CorruptBundleError               a file differs from its manifest
     ├── StoreError             RuntimeError  the workspace or its database
     ├── KnowledgeError         ValueError    a document, a rule or a fact cannot be used
+    ├── SourceError            RuntimeError  a place that posts come from gives none
     ├── RequestError           ValueError    a client's request; becomes a 422
     │   ├── ForbiddenError                   not for who asks; becomes a 403
     │   ├── NotFoundError                    what it names is not there; becomes a 404
@@ -120,6 +121,24 @@ class StoreError(TailorbirdError, RuntimeError):
 
 class KnowledgeError(TailorbirdError, ValueError):
     """A document, a rule or a fact cannot be used."""
+
+
+class SourceError(TailorbirdError, RuntimeError):
+    """A place that posts come from does not answer, or not with posts.
+
+    *wait_s*: how long it asks to be left alone; 0 where it does not say.
+    """
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "", wait_s: float = 0.0) -> None:
+        super().__init__(what, where=where, cure=cure)
+        self.wait_s = wait_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_source, (self.what, self.where, self.cure, self.wait_s)
+
+
+def _rebuild_source(what: str, where: str, cure: str, wait_s: float) -> SourceError:
+    return SourceError(what, where=where, cure=cure, wait_s=wait_s)
 
 
 class RequestError(TailorbirdError, ValueError):

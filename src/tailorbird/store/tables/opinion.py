@@ -49,7 +49,7 @@ class PostRow(Base, kw_only=True):
     source: Mapped[str] = mapped_column(String(200), index=True)
     time: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     """When it was published; when it was taken where it does not say or says the future."""
-    taken: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now)
+    taken: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now, index=True)
     title: Mapped[str] = mapped_column(Text, default="")
     text: Mapped[str] = mapped_column(Text)
     """PII masked."""

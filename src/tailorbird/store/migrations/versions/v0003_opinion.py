@@ -72,6 +72,7 @@ def _create_posts() -> None:
     op.create_index("ix_opinion_posts_copy_of_time", "opinion_posts", ["copy_of", "time"])
     op.create_index("ix_opinion_posts_model", "opinion_posts", ["model"])
     op.create_index("ix_opinion_posts_source", "opinion_posts", ["source"])
+    op.create_index("ix_opinion_posts_taken", "opinion_posts", ["taken"])
     op.create_index("ix_opinion_posts_time", "opinion_posts", ["time"])
     op.create_table(
         "opinion_post_topics",
