@@ -31,7 +31,7 @@ def list_(workspace: Workspace = None, as_json: AsJson = False) -> None:
     from rich.table import Table
 
     with _opened(workspace) as table:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"name": r.name, "kind": r.kind, "aliases": r.aliases, "is_watched": r.is_watched}
             for r in table.all()
         ]

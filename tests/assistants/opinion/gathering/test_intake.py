@@ -176,17 +176,17 @@ def test_only_web_addresses_are_kept(intake: Intake, workspace: Workspace) -> No
     assert sorted(row.url for row in posts(workspace)) == ["", "", "https://a.example/1"]
 
 
-def test_many_callers_share_commits_and_lose_nothing(workspace: Workspace, now: Now) -> None:
-    intake = Intake(workspace, clock=now, max_waiting=50, patience_s=20)
+def test_many_callers_share_commits_and_lose_nothing(workspace: Workspace) -> None:
+    intake = Intake(workspace, max_waiting=50, patience_s=30)
     with ThreadPoolExecutor(16) as pool:
 
         def send(number: int) -> int:
             return intake.take("hook", [Item(f"{number}", text=f"post {number}")]).n_new
 
-        assert sum(pool.map(send, range(400))) == 400
-    assert counts(workspace) == 400
+        assert sum(pool.map(send, range(120))) == 120
+    assert counts(workspace) == 120
     assert intake.n_waiting == 0
-    assert intake.n_commits <= 400
+    assert intake.n_commits < 120
 
 
 def test_where_too_many_wait_callers_are_told_to_come_again_and_what_was_accepted_is_there(
@@ -208,11 +208,14 @@ def test_where_too_many_wait_callers_are_told_to_come_again_and_what_was_accepte
             with lock:
                 accepted.extend(item.text for item in items)
 
-    with workspace.writing():  # the disk is slow: somebody else is writing
+    with workspace.writing() as session:  # the disk is slow: somebody else is writing
+        session.connection()
         threads = [threading.Thread(target=send, args=(n,)) for n in range(12)]
         for thread in threads:
             thread.start()
-        while len(refused) < 100:
+        for _ in range(2_000):
+            if len(refused) == 100:
+                break
             threading.Event().wait(0.005)
         assert intake.n_waiting <= 20  # bounded
     for thread in threads:

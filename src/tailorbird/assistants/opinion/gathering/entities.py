@@ -108,10 +108,12 @@ class EntityTable:
                     row = known[name] = EntityRow(name=name, kind=kind)
                     session.add(row)
                 row.kind, row.is_watched = kind, is_watched
-                said_once = {folded(alias): alias for alias in reversed([*row.aliases, *wanted])}
+                said_once: dict[str, str] = {}
+                for alias in (*row.aliases, *wanted):
+                    said_once.setdefault(folded(alias), alias)
                 said_once.pop(folded(name), None)
                 # A new list: of one that is changed in place the database would not hear.
-                row.aliases = [*reversed(said_once.values())]
+                row.aliases = list(said_once.values())
                 rows.append(row)
         self._looked_s = float("-inf")
         return rows

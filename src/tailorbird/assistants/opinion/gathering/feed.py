@@ -50,7 +50,7 @@ class FeedSource:
         parsed = _parsed(answer)
         if not parsed.entries and not parsed.get("version"):
             raise _no_feed(answer, shown(self.url))
-        notes = ()
+        notes: tuple[str, ...] = ()
         if parsed.get("bozo") and parsed.entries:
             problem = shorten(str(parsed.bozo_exception), 120)
             notes = (f"the feed is damaged ({problem}); what could be read of it was taken",)

@@ -201,10 +201,10 @@ class _Lines:
         """The fields of the next row, which may go over several lines; None at the end."""
         before = (self._place.offset, self._place.line)
         text = self.read()
+        if text is None:
+            return None
         after_first = (self._place.offset, self._place.line)
         for _ in range(MAX_ROW_LINES):
-            if text is None:
-                return None
             try:
                 return next(csv.reader([text], delimiter=self._place.delimiter, strict=True), [])
             except csv.Error as error:
