@@ -77,6 +77,10 @@ PASSAGES = {
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("assistants", "bundle.manifest"),  # what reads posts is kept under its checksum
     ("assistants", "bundle.writing"),  # as bundles are, in one step
+    ("assistants", "data.duplicates"),  # one story in many papers is known as copies of rows are
+    ("assistants", "evaluation.frame"),  # a daily report is framed as all pages are
+    ("assistants", "evaluation.plots"),  # drawn as reports are
+    ("assistants", "evaluation.words"),  # and says the same words in the same way
     ("assistants", "knowledge.words"),  # words that tell what texts are about, in one way
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form

@@ -17,9 +17,11 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
+from tailorbird.assistants.opinion import OpenOpinion, WatchSettings, open_opinion
 from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
-from tailorbird.config import AccessSettings, DeskSettings, ServingSettings
+from tailorbird.config import AccessSettings, DeskSettings, OpinionSettings, ServingSettings
+from tailorbird.connectors import Web
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError
 from tailorbird.serving import Predictor, Service, add_service, check_exposure, recorder_for
@@ -42,6 +44,7 @@ def create_app(
     *,
     access: AccessSettings | None = None,
     desk: DeskSettings | None = None,
+    opinion: OpinionSettings | None = None,
     console: bool = True,
     follow: Look | None = None,
     follow_s: float = 2.0,
@@ -50,6 +53,7 @@ def create_app(
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
     workspace it remembers nothing, and has no service desk; without *desk* it has none either.
+    Without *opinion* nothing that is said in public is gathered or watched.
     *follow* is asked every *follow_s* seconds for another predictor than the one served (`live_in`
     asks a workspace), and the service goes over to it without losing a request. Raises ConfigError
     where it would be open to others than this machine without a key.
@@ -62,6 +66,7 @@ def create_app(
     opened: OpenDesk | None = None
     if workspace is not None and desk is not None:
         opened = open_service_desk(workspace, service, desk, settings)
+    public = open_public(workspace, opinion) if workspace is not None and opinion else None
 
     app = FastAPI(
         title="Tailorbird 缝叶莺",
@@ -69,14 +74,15 @@ def create_app(
         description="An assistant that was fine-tuned from interaction logs.",
         docs_url=None,
         redoc_url=None,
-        lifespan=lambda _: _running(service, opened, follow, follow_s),
+        lifespan=lambda _: _running(service, (opened, public), follow, follow_s),
     )
     app.state.service = service
     app.state.access = doors
     app.state.desk = opened
     add_service(app, service, policies={"/console": CONSOLE_POLICY}, access=doors)
-    for router in opened.routers() if opened else ():
-        app.include_router(router)
+    for one in (opened, public):
+        for router in one.routers() if one else ():
+            app.include_router(router)
     home = "/console/" if console else "/docs"
 
     @app.get("/", include_in_schema=False)
@@ -90,13 +96,17 @@ def create_app(
             workspace,
             desk=opened.service_desk if opened else None,
             knowledge=opened.knowledge if opened else None,
+            opinion=public,
         )
     return app
 
 
 @contextlib.asynccontextmanager
 async def _running(
-    service: Service, opened: OpenDesk | None, follow: Look | None, follow_s: float
+    service: Service,
+    opened: tuple[OpenDesk | None, OpenOpinion | None],
+    follow: Look | None,
+    follow_s: float,
 ) -> AsyncIterator[None]:
     """The life of an application: from the engine's start until nothing is left to be written."""
     await service.engine.start()
@@ -104,12 +114,26 @@ async def _running(
     if follow is not None:
         following = asyncio.create_task(_follow(service, follow, follow_s))
     try:
-        async with opened.running() if opened else contextlib.nullcontext():
+        async with contextlib.AsyncExitStack() as stack:
+            for one in opened:
+                if one is not None:
+                    await stack.enter_async_context(one.running())
             yield
     finally:
         if following is not None:
             following.cancel()
         await service.close()
+
+
+def open_public(workspace: Workspace, settings: OpinionSettings) -> OpenOpinion:
+    """Opinion monitoring of *workspace*; ConfigError where its settings cannot be."""
+    watch = WatchSettings(
+        window_s=settings.window_s,
+        false_alarms_per_topic_month=settings.false_alarms_per_topic_month,
+        min_posts=settings.min_posts,
+        channels=settings.addresses,
+    )
+    return open_opinion(workspace, watch, fetch=Web())
 
 
 def live_in(workspace: Workspace, settings: ServingSettings | None = None) -> Look:

@@ -338,6 +338,39 @@ class DeskSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OpinionSettings:
+    """What is watched in public, and who is told when it turns bad."""
+
+    window_s: int = setting(3600, "Posts are counted in windows of so many seconds.")
+    false_alarms_per_topic_month: float = setting(
+        1.0, "Alerts without a cause that you accept, of each topic or name in 30 days."
+    )
+    min_posts: int = setting(3, "Negative posts of a rise below which nobody is told.")
+    channels: str = setting(
+        "",
+        "Who is told: NAME=URL, several by spaces, as apprise knows them, such as "
+        "ops=slack://…. Addresses hold secrets: keep the file where only the service reads it.",
+    )
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The address of each channel by its name; ConfigError, which shows none, for others.
+
+        >>> OpinionSettings(channels="ops=json://127.0.0.1:9/ chief=mailto://a:b@c").addresses
+        {'ops': 'json://127.0.0.1:9/', 'chief': 'mailto://a:b@c'}
+        """
+        found = {}
+        for number, word in enumerate(self.channels.split(), 1):
+            name, equals, url = word.partition("=")
+            if not (name and equals and "://" in url) or "://" in name:
+                raise ConfigError(
+                    f"opinion.channels: word {number} is not NAME=URL", cure="as ops=slack://…"
+                )
+            found[name] = url
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a build, one section a stage."""
 
@@ -356,6 +389,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     personalise: PersonaliseSettings = field(default_factory=PersonaliseSettings)
     desk: DeskSettings = field(default_factory=DeskSettings)
+    opinion: OpinionSettings = field(default_factory=OpinionSettings)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping; `settings_from` reads it back."""

@@ -18,6 +18,7 @@ from tailorbird.cli import (
     folds,
     keys,
     knowledge,
+    opinion,
     personalise,
     predict,
     rules,
@@ -62,6 +63,7 @@ _MAIN = "The main job"
 _STAGES = "Its stages, one by one"
 _TASKS = "Other tasks"
 _BETTER = "Better models, better labels, for each user"
+_ASSISTANTS = "Other assistants"
 _AROUND = "Around it"
 app.command("build", rich_help_panel=_MAIN)(build.build)
 app.command("serve", rich_help_panel=_MAIN)(serve.serve)
@@ -76,6 +78,7 @@ app.command("personalise", rich_help_panel=_BETTER)(personalise.personalise)
 app.command("search", rich_help_panel=_BETTER)(search.search)
 app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
+app.add_typer(opinion.app, name="opinion", rich_help_panel=_ASSISTANTS)
 app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)

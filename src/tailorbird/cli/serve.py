@@ -53,7 +53,13 @@ def serve(
         predictor = for_users(space, chosen, settings) if chosen else None
         follow = None if bundle else live_in(space, settings)
         app = create_app(
-            space, predictor, settings, access=loaded.access, desk=loaded.desk, follow=follow
+            space,
+            predictor,
+            settings,
+            access=loaded.access,
+            desk=loaded.desk,
+            opinion=loaded.opinion,
+            follow=follow,
         )
         run_server(app, settings, on_start=announce)
     SCREEN.print("stopped", markup=False)

@@ -243,7 +243,7 @@ def _in_ascii(url: str) -> str:
     """The address with percent signs for what HTTP does not take, as browsers write it.
 
     >>> _in_ascii("https://新闻.example/搜索?q=油价&n=5%20")
-    'https://xn--efvv70d.example/%E6%90%9C%E7%B4%A2?q=%E6%B2%B9%E4%BB%B7&n=5%20'
+    'https://xn--efvy88h.example/%E6%90%9C%E7%B4%A2?q=%E6%B2%B9%E4%BB%B7&n=5%20'
     """
     parts = urlsplit(url)
     netloc = parts.netloc

@@ -52,7 +52,7 @@ class NameFinder:
 
         >>> finder = NameFinder(["Apple", "苹果", "苹果公司", "IT"])
         >>> finder.find("苹果公司 is apple, not a pineapple; it is IT.")
-        [(0, 4, '苹果公司'), (8, 13, 'Apple'), (41, 43, 'IT')]
+        [(0, 4, '苹果公司'), (8, 13, 'Apple'), (38, 40, 'IT')]
         """
         plain = text.translate(_AS_ONE)
         lowered = folded(plain)

@@ -14,7 +14,7 @@ from tailorbird.data.duplicates import NearDuplicateIndex
 from tailorbird.store.tables import PostRow
 
 SIMILARITY = 0.8
-"""Shared runs of three letters over all; measured on agency stories that papers cut and headed."""
+"""Shared runs of three letters over all: a story with another byline and end still has as many."""
 WINDOW = timedelta(days=2)
 MIN_WEIGHT = 40
 """Letters of a text that can be a story; a Chinese character counts for three. What is shorter
