@@ -11,7 +11,7 @@ the test of a share (as a beta-binomial is), large r that of a count; a series p
 history, 10 at most, so that a rise of all posts alike is never a surge of negative ones.
 
 The variance is mean + v mean², v the largest that blocks of 1, 4 and 12 windows show: bursts that
-last several windows look harmless in single ones. Past surges are capped at four deviations; those
+last several windows look harmless in single ones. Past surges are capped at six deviations; those
 that were found are left out. Letters: S series, H windows of history.
 """
 
@@ -27,7 +27,9 @@ from tailorbird.assistants.opinion.watching.seasons import Floats, Season, fit_s
 _VOLUME_SIZES = (1.0, 3.0, 10.0)
 _BLOCKS = (4, 12)
 _HALF_LIFE_DAYS = 30.0
-_CAP_DEVIATIONS = 4.0
+_CAP_DEVIATIONS = 6.0
+_CAUTION = 1.15
+"""On v: a tail that is thought too thin by a hundredth adds up over a month of windows."""
 _ROUNDS = 2
 _PRIOR_DISPERSION = 0.15
 _DISPERSIONS = (0.02, 20.0)
@@ -125,12 +127,12 @@ def _fit_negatives(history: History, weights: Floats, of_posts: Season) -> dict[
 
 
 def _capped(counts: Floats, teaches: NDArray[np.bool_]) -> Floats:
-    """Counts, none above eight deviations of its row: before there is any season."""
+    """Counts, none above ten deviations of its row: before there is any season."""
     n = np.maximum(teaches.sum(axis=1, keepdims=True), 1)
     mean = (counts * teaches).sum(axis=1, keepdims=True) / n
     variance = ((counts - mean) ** 2 * teaches).sum(axis=1, keepdims=True) / n
     deviation = np.sqrt(np.maximum(variance, mean))
-    return np.asarray(np.minimum(counts, mean + 2 * _CAP_DEVIATIONS * deviation + 1.0))
+    return np.asarray(np.minimum(counts, mean + 10 * deviation + 1.0))
 
 
 def _level(counts: Floats, weights: Floats, exposure: Floats) -> Floats:
@@ -178,7 +180,7 @@ def _dispersion(rest: Floats, mean: Floats, teaches: NDArray[np.bool_]) -> Float
         worst = np.maximum(
             worst, (found * trust + first * spread_of_first) / (trust + spread_of_first)
         )
-    return np.asarray(np.clip(worst, *_DISPERSIONS))
+    return np.asarray(np.clip(_CAUTION * worst, *_DISPERSIONS))
 
 
 def _excess(rest: Floats, mean: Floats, squares: Floats) -> tuple[Floats, Floats]:
