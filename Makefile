@@ -78,7 +78,7 @@ $(DONE)/torch: constraints.txt | $(DONE)/venv
 	@touch $@
 
 $(DONE)/core: $(DONE)/torch pyproject.toml
-	$(INSTALL_SELF) -e '.[knowledge]'
+	$(INSTALL_SELF) -e '.[knowledge,monitor,recommend]'
 	@touch $@
 
 $(DONE)/dev: $(DONE)/torch pyproject.toml

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -18,9 +19,16 @@ from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
 from tailorbird.assistants.opinion import OpenOpinion, WatchSettings, open_opinion
+from tailorbird.assistants.recommend import OpenRecommend, open_recommend
 from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
-from tailorbird.config import AccessSettings, DeskSettings, OpinionSettings, ServingSettings
+from tailorbird.config import (
+    AccessSettings,
+    DeskSettings,
+    ListSettings,
+    OpinionSettings,
+    ServingSettings,
+)
 from tailorbird.connectors import Web
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError
@@ -32,6 +40,21 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 30
 """How long a stopping server waits for answers in flight before it cuts them off."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The assistants of a workspace that are at work."""
+
+    desk: OpenDesk | None = None
+    opinion: OpenOpinion | None = None
+    recommend: OpenRecommend | None = None
+
+    @property
+    def all(self) -> list[OpenDesk | OpenOpinion | OpenRecommend]:
+        """Those that are there."""
+        return [one for one in (self.desk, self.opinion, self.recommend) if one is not None]
+
 
 Look = Callable[[str], Predictor | None]
 """Given the id of what is served, what should be served instead; None: nothing else."""
@@ -45,6 +68,7 @@ def create_app(
     access: AccessSettings | None = None,
     desk: DeskSettings | None = None,
     opinion: OpinionSettings | None = None,
+    recommend: ListSettings | None = None,
     console: bool = True,
     follow: Look | None = None,
     follow_s: float = 2.0,
@@ -53,7 +77,8 @@ def create_app(
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
     workspace it remembers nothing, and has no service desk; without *desk* it has none either.
-    Without *opinion* nothing that is said in public is gathered or watched.
+    Without *opinion* nothing that is said in public is gathered or watched, without *recommend*
+    nothing is recommended.
     *follow* is asked every *follow_s* seconds for another predictor than the one served (`live_in`
     asks a workspace), and the service goes over to it without losing a request. Raises ConfigError
     where it would be open to others than this machine without a key.
@@ -63,10 +88,13 @@ def create_app(
     keeps = workspace if settings.keep_interactions else None
     recorder = recorder_for(keeps) if keeps is not None else None
     service = Service(predictor, settings, recorder=recorder)
-    opened: OpenDesk | None = None
-    if workspace is not None and desk is not None:
-        opened = open_service_desk(workspace, service, desk, settings)
-    public = open_public(workspace, opinion) if workspace is not None and opinion else None
+    opened = Opened()
+    if workspace is not None:
+        opened = Opened(
+            open_service_desk(workspace, service, desk, settings) if desk else None,
+            open_public(workspace, opinion) if opinion else None,
+            open_recommend(workspace, recommend) if recommend else None,
+        )
 
     app = FastAPI(
         title="Tailorbird 缝叶莺",
@@ -74,14 +102,14 @@ def create_app(
         description="An assistant that was fine-tuned from interaction logs.",
         docs_url=None,
         redoc_url=None,
-        lifespan=lambda _: _running(service, (opened, public), follow, follow_s),
+        lifespan=lambda _: _running(service, opened, follow, follow_s),
     )
     app.state.service = service
     app.state.access = doors
-    app.state.desk = opened
+    app.state.desk = opened.desk
     add_service(app, service, policies={"/console": CONSOLE_POLICY}, access=doors)
-    for one in (opened, public):
-        for router in one.routers() if one else ():
+    for one in opened.all:
+        for router in one.routers():
             app.include_router(router)
     home = "/console/" if console else "/docs"
 
@@ -94,9 +122,10 @@ def create_app(
             app,
             service,
             workspace,
-            desk=opened.service_desk if opened else None,
-            knowledge=opened.knowledge if opened else None,
-            opinion=public,
+            desk=opened.desk.service_desk if opened.desk else None,
+            knowledge=opened.desk.knowledge if opened.desk else None,
+            opinion=opened.opinion,
+            recommender=opened.recommend.recommender if opened.recommend else None,
         )
     return app
 
@@ -104,7 +133,7 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _running(
     service: Service,
-    opened: tuple[OpenDesk | None, OpenOpinion | None],
+    opened: Opened,
     follow: Look | None,
     follow_s: float,
 ) -> AsyncIterator[None]:
@@ -115,9 +144,8 @@ async def _running(
         following = asyncio.create_task(_follow(service, follow, follow_s))
     try:
         async with contextlib.AsyncExitStack() as stack:
-            for one in opened:
-                if one is not None:
-                    await stack.enter_async_context(one.running())
+            for one in opened.all:
+                await stack.enter_async_context(one.running())
             yield
     finally:
         if following is not None:

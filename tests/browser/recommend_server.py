@@ -18,8 +18,7 @@ from tailorbird.assistants.recommend import OpenRecommend, Recommender
 from tailorbird.assistants.recommend.catalogue.reading import read_events, read_items
 from tailorbird.assistants.recommend.intake import Posted
 from tailorbird.assistants.recommend.seam import best_first
-from tailorbird.assistants.recommend.settings import ListSettings
-from tailorbird.config import ServingSettings
+from tailorbird.config import ListSettings, ServingSettings
 from tailorbird.console import CONSOLE_POLICY
 from tailorbird.console.frame import Console
 from tailorbird.console.mount import mount_console

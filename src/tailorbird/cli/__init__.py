@@ -21,6 +21,7 @@ from tailorbird.cli import (
     opinion,
     personalise,
     predict,
+    recommend,
     rules,
     search,
     serve,
@@ -79,6 +80,7 @@ app.command("search", rich_help_panel=_BETTER)(search.search)
 app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
 app.add_typer(opinion.app, name="opinion", rich_help_panel=_ASSISTANTS)
+app.add_typer(recommend.app, name="recommend", rich_help_panel=_ASSISTANTS)
 app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)

@@ -118,9 +118,7 @@ def add(
         return
     SCREEN.print(f"[green]✓[/] {escape(added.row.name)} is added, kind {chosen}")
     if added.secret:
-        SCREEN.print(
-            "post to /v1/opinion/posts/NAME with Authorization: Bearer and this secret,"
-        )
+        SCREEN.print("post to /v1/opinion/posts/NAME with Authorization: Bearer and this secret,")
         SCREEN.print("which is shown this once:")
         print(added.secret)
 

@@ -226,7 +226,7 @@ def _opened(
     """The recommender of the workspace with its model, where there is one."""
     from tailorbird import api
     from tailorbird.assistants.recommend.opening import follow_model, open_recommender
-    from tailorbird.assistants.recommend.settings import ListSettings
+    from tailorbird.config import ListSettings
 
     with api.open_workspace(workspace) as space:
         recommender = open_recommender(space, ListSettings())

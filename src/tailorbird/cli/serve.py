@@ -59,6 +59,7 @@ def serve(
             access=loaded.access,
             desk=loaded.desk,
             opinion=loaded.opinion,
+            recommend=loaded.recommend,
             follow=follow,
         )
         run_server(app, settings, on_start=announce)

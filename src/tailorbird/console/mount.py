@@ -19,6 +19,7 @@ from nicegui.storage import Storage
 from starlette.requests import Request
 
 from tailorbird.assistants.opinion import OpenOpinion
+from tailorbird.assistants.recommend import Recommender
 from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.console.ask import add_ask_page
 from tailorbird.console.bundles import add_bundles_pages
@@ -28,6 +29,7 @@ from tailorbird.console.knowledge import add_knowledge_pages
 from tailorbird.console.opinion import add_opinion_pages
 from tailorbird.console.overview import add_overview_page
 from tailorbird.console.pages import page_response, show_page
+from tailorbird.console.recommend import add_recommend_page
 from tailorbird.console.review import add_review_page
 from tailorbird.console.rules import add_rules_page
 from tailorbird.console.runs import add_runs_pages
@@ -63,14 +65,15 @@ def mount_console(
     desk: ServiceDesk | None = None,
     knowledge: KnowledgeBase | None = None,
     opinion: OpenOpinion | None = None,
+    recommender: Recommender | None = None,
 ) -> None:
     """Mount the console at ``/console``.
 
     The *workspace* keeps its secret and each visitor's choices, and what most pages are about;
     without one there are fewer pages, and choices last as long as the process. *desk* is what
     serves ``/v1/conversations`` in this process, *knowledge* what it answers from; the pages about
-    what is None say that it is not there. *opinion* is what ``/v1/opinion`` speaks of; without it
-    it has no pages.
+    what is None say that it is not there. *opinion* is what ``/v1/opinion`` speaks of,
+    *recommender* what ``/v1/recommend`` asks; without them they have no pages.
     """
     folder = workspace.path / "console" if workspace else None
     folder = folder or Path(tempfile.mkdtemp(prefix="tailorbird-console-"))
@@ -87,6 +90,8 @@ def mount_console(
         add_rules_page(console, workspace)
     if opinion is not None:
         add_opinion_pages(console, opinion)
+    if recommender is not None:
+        add_recommend_page(console, recommender)
     add_ask_page(console, is_first=workspace is None)
     _add_report_page(console)
     add_users_page(console)

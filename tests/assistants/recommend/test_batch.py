@@ -13,7 +13,7 @@ from tests.assistants.recommend.live_fakes import NOON, TagModel, posted, recomm
 from tailorbird.assistants.recommend.batch import make_lists, users_in_parts
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.seam import best_first
-from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow

@@ -19,7 +19,7 @@ from tests.assistants.recommend.live_fakes import (
 
 from tailorbird.assistants.recommend.live import Recommender, Wish
 from tailorbird.assistants.recommend.seam import Item, best_first
-from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, EventRow, ImpressionRow

@@ -16,7 +16,7 @@ from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.opening import OpenRecommend, open_recommend
 from tailorbird.assistants.recommend.published import live_id, model_path
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
-from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError, StoreError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ItemRow

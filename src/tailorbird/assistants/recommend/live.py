@@ -26,9 +26,9 @@ from tailorbird.assistants.recommend.seam import (
     Reason,
     Scored,
 )
-from tailorbird.assistants.recommend.settings import ListSettings
 from tailorbird.assistants.recommend.shelf import Change, Shelf
 from tailorbird.assistants.service_desk.conversing.writing import Writer
+from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow

@@ -16,7 +16,7 @@ from fastapi import APIRouter
 from tailorbird.assistants.recommend.http.routes import recommend_routes
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.published import live_id, model_path
-from tailorbird.assistants.recommend.settings import ListSettings
+from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError
 from tailorbird.serving.access import note_action
 from tailorbird.store import Workspace
