@@ -1,0 +1,1 @@
+"""Interest match, candidates, the ranker, diversity and reasons: one `RecommendModel`."""

@@ -1,0 +1,141 @@
+"""What the ranker knows about a candidate, computed from what was known before, and nothing later.
+
+Shape letters: C candidates, M items, G tags, J features.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailorbird.assistants.recommend.catalogue.log import Past
+from tailorbird.assistants.recommend.ranking.candidates import Candidates
+from tailorbird.assistants.recommend.ranking.parts import Parts
+from tailorbird.assistants.recommend.ranking.popularity import DAY_S
+
+Floats = NDArray[np.float32]
+
+MATCH = ("match", "match_rank", "match_latest")
+"""The features that only the interest match gives."""
+FIXED = (
+    *MATCH,
+    "together",
+    "together_rank",
+    "neighbours",
+    "neighbours_rank",
+    "popularity",
+    "popularity_recent",
+    "liking",
+    "age_days",
+    "tag_affinity",
+    "tag_liking",
+    "mainstream_gap",
+    "past_events",
+    "past_mainstream",
+    "idle_days",
+)
+"""Features that every catalogue has; each number of its items adds two."""
+N_LATEST = 3
+_DEEPEST_RANK = 1000.0
+
+
+def feature_names(numbers: tuple[str, ...]) -> list[str]:
+    """J names.
+
+    >>> feature_names(("price",))[-2:]
+    ['price', 'price_gap']
+    """
+    return [*FIXED, *(f"{name}{end}" for name in numbers for end in ("", "_gap"))]
+
+
+def compute_features(parts: Parts, past: Past, found: Candidates, *, now_s: float) -> Floats:
+    """(C, J) in the order of `feature_names`; NaN where something is not known.
+
+    Args:
+        parts: fitted to events before *now_s*.
+        past: of the user, before *now_s*.
+        found: the candidates.
+        now_s: when the list is made, seconds since 1970.
+    """
+    item, n = found.item, len(found.item)
+    columns: dict[str, NDArray[np.floating]] = {}
+    for name, score in (("match", "match"), ("together", "als"), ("neighbours", "knn")):
+        columns |= _scored(name, found.scores.get(score), item)
+    p = parts.popularity
+    columns["popularity"] = _log_share(p.total)[item]
+    columns["popularity_recent"] = _log_share(p.recent)[item]
+    columns["liking"] = p.liking[item]
+    columns["age_days"] = np.log1p(np.maximum(now_s - p.first[item], 0) / DAY_S)
+    columns |= _of_tags(parts, past, item) | _of_user(parts, past, item, now_s)
+    columns["match_latest"] = _latest(parts, past, item)
+    missing = np.full(n, np.nan)
+    fixed = [columns.get(name, missing) for name in FIXED]
+    return np.stack([*fixed, *_of_numbers(parts, past, item)], axis=1).astype(np.float32)
+
+
+def _scored(name: str, scores: Floats | None, item: NDArray[np.int64]) -> dict[str, Floats]:
+    """The score of each candidate and the logarithm of its rank among all items."""
+    if scores is None:
+        return {}
+    own = scores[item]
+    ranks = len(scores) - np.searchsorted(np.sort(scores), own, side="right")
+    if name == "neighbours":  # sums grow with the past; shares do not
+        own = own / max(float(scores.max()), 1e-9)
+    return {name: own, f"{name}_rank": np.log1p(np.minimum(ranks, _DEEPEST_RANK))}
+
+
+def _latest(parts: Parts, past: Past, item: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Cosine with the mean of the latest items."""
+    if parts.interest is None or not len(past):
+        return np.full(len(item), np.nan)
+    vectors = parts.vectors[:, :-1]
+    mean = vectors[past.latest(N_LATEST).item].mean(axis=0)
+    own = vectors[item]
+    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(mean)
+    found: NDArray[np.floating] = own @ mean / np.maximum(lengths, 1e-9)
+    return found
+
+
+def _of_tags(parts: Parts, past: Past, item: NDArray[np.int64]) -> dict[str, Floats]:
+    tags = parts.catalogue.tags
+    if not len(past) or not tags.shape[1]:
+        return {}
+    own, of_past = tags[item], tags[past.item]  # (C, G), (n, G)
+    liked = past.is_liked * past.strength
+    profile = liked @ of_past
+    affinity = own @ (profile / max(float(np.linalg.norm(profile)), 1e-9))
+    # The mean of what was given to items with the same tags, shrunk to 0.
+    liking = own @ (past.relative @ of_past) / (own @ of_past.sum(axis=0) + 3.0)
+    return {"tag_affinity": affinity, "tag_liking": liking}
+
+
+def _of_user(
+    parts: Parts, past: Past, item: NDArray[np.int64], now_s: float
+) -> dict[str, NDArray[np.floating]]:
+    popularity, n = _log_share(parts.popularity.total), len(item)
+    columns: dict[str, NDArray[np.floating]] = {"past_events": np.full(n, np.log1p(len(past)))}
+    if len(past):
+        usual = float(popularity[past.item].mean())
+        columns["past_mainstream"] = np.full(n, usual)
+        columns["mainstream_gap"] = popularity[item] - usual
+        idle_s = max(now_s - float(past.time[-1]), 0.0)
+        columns["idle_days"] = np.full(n, np.log1p(idle_s / DAY_S))
+    return columns
+
+
+def _of_numbers(parts: Parts, past: Past, item: NDArray[np.int64]) -> list[NDArray[np.floating]]:
+    """Each number, and how far it is from the mean of what the user liked."""
+    columns: list[NDArray[np.floating]] = []
+    for values in parts.catalogue.numbers.T:
+        own = values[item].astype(np.float64)
+        liked = values[past.item[past.is_liked]]
+        liked = liked[~np.isnan(liked)]
+        usual = float(liked.mean()) if len(liked) else float("nan")
+        columns += [own, own - usual]
+    return columns
+
+
+def _log_share(counts: Floats) -> Floats:
+    """(M,) 0 for the most popular item, less for others."""
+    found: Floats = np.log((counts + 0.5) / (counts.max(initial=0.0) + 0.5))
+    return found

@@ -1,0 +1,179 @@
+"""Tuning the interest match: which of many items comes next?
+
+The loss is a softmax over the right item and negatives that are drawn by popularity, each logit
+less the logarithm of how often it is drawn, so that popular items are not pushed down for being
+drawn often (Bengio and Senécal 2008; Yi et al. 2019, "Sampling-Bias-Corrected Neural Modeling",
+section 3). Where the catalogue is no larger than the number of negatives, all of it is taken.
+
+Shape letters: B windows, T events of a window, P targets of a batch, S negatives, M items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from tailorbird.assistants.recommend.catalogue.log import Log
+from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestModel, degrees_of
+from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
+
+BATCH_WINDOWS = 16
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 1e-2
+OWN_LEFT_OUT = 0.3
+"""Share of items whose own part is left out in a step."""
+OWN_DECAY = 0.1
+DISLIKED = 0.25
+"""Weight of a next event that was rated below the user's mean: it was chosen all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """(B, T) windows of users' events; item -1 where padded, target -1 where none."""
+
+    item: Tensor
+    degree: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+def fit_match(
+    log: Log, features: NDArray[np.float32], settings: RecommendSettings
+) -> tuple[InterestModel, list[float]]:
+    """The model, and its loss in each epoch.
+
+    Args:
+        log: the events to learn from, and none later.
+        features: (M, F) content of all items; those without an event in *log* keep no own part.
+        settings: width, n_epochs, n_negatives, ahead and seed are read.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = InterestModel(features.shape[1], log.n_items, width=settings.width)
+        content = torch.from_numpy(features)
+        counts = np.bincount(log.past.item, minlength=log.n_items)
+        rng = np.random.default_rng(settings.seed)
+        groups = _parameter_groups(model)
+        optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda epoch: 0.5 + 0.5 * np.cos(np.pi * epoch / settings.n_epochs)
+        )
+        losses = []
+        model.train()
+        for _ in range(settings.n_epochs):
+            total = n = 0.0
+            for windows in _batches(log, settings.ahead, rng):
+                loss = _loss(model, content, windows, counts, settings, rng)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                total, n = total + loss.item(), n + 1
+            schedule.step()
+            losses.append(total / n)
+        with torch.no_grad():  # an item nobody touched has content alone
+            is_new = torch.from_numpy(counts == 0)
+            model.own[is_new], model.own_bias[is_new] = 0.0, 0.0
+    return model.eval(), losses
+
+
+def _parameter_groups(model: InterestModel) -> list[dict[str, object]]:
+    own = [model.own, model.own_bias]
+    others = [p for name, p in model.named_parameters() if not name.startswith("own")]
+    return [
+        {"params": others, "weight_decay": WEIGHT_DECAY, "lr": LEARNING_RATE},
+        {"params": own, "weight_decay": OWN_DECAY, "lr": 2 * LEARNING_RATE},
+    ]
+
+
+def _loss(
+    model: InterestModel,
+    content: Tensor,
+    windows: _Windows,
+    counts: NDArray[np.int64],
+    settings: RecommendSettings,
+    rng: np.random.Generator,
+) -> Tensor:
+    drawn, log_q = _negatives(counts, settings.n_negatives, rng)
+    is_target = windows.target >= 0  # (B, T)
+    targets = windows.target[is_target]  # (P,)
+    needed, where = torch.unique(
+        torch.cat([windows.item.clamp(min=0).flatten(), targets, drawn]), return_inverse=True
+    )
+    n_events, n_targets = windows.item.numel(), len(targets)
+    keeps = (torch.rand(len(needed), 1) >= OWN_LEFT_OUT).float()
+    vectors = model.items(
+        content[needed], keeps * model.own[needed], keeps[:, 0] * model.own_bias[needed]
+    )  # (needed, D + 1)
+    of_events = vectors[where[:n_events], :-1].view(*windows.item.shape, -1)
+    users = model.users(of_events, windows.degree, windows.item >= 0)[is_target]  # (P, D)
+    of_targets = vectors[where[n_events : n_events + n_targets]]
+    others = vectors[where[n_events + n_targets :]]  # (S, D + 1)
+    right = (users * of_targets[:, :-1]).sum(1) + of_targets[:, -1]  # (P,)
+    wrong = users @ others[:, :-1].T + others[:, -1] - log_q  # (P, S)
+    wrong = wrong.masked_fill(targets[:, None] == drawn, -1e9)
+    # The right item is no draw: with all items as negatives this is the plain softmax.
+    logits = torch.cat([right[:, None], wrong], dim=1)
+    losses = functional.cross_entropy(logits, torch.zeros(n_targets).long(), reduction="none")
+    weight = windows.weight[is_target]
+    return (losses * weight).sum() / weight.sum()
+
+
+def _negatives(
+    counts: NDArray[np.int64], n: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """(S,) items, and the logarithm of how often each is expected among the S."""
+    if len(counts) <= n:
+        return torch.arange(len(counts)), torch.zeros(len(counts))
+    chances = (counts + 1.0) ** 0.75
+    chances /= chances.sum()
+    drawn = rng.choice(len(counts), n, p=chances)
+    return torch.from_numpy(drawn), torch.from_numpy(np.log(n * chances[drawn])).float()
+
+
+def _batches(log: Log, ahead: int, rng: np.random.Generator) -> Iterator[_Windows]:
+    """All windows once, in a new order; each event is a place to predict from exactly once."""
+    half = MAX_EVENTS // 2
+    bounds = log.bounds
+    starts: list[tuple[int, int, int, int]] = []
+    for user in range(len(log.users)):
+        first, last = int(bounds[user]), int(bounds[user + 1])
+        if last - first < 2:
+            continue
+        # The first window is cut short at random, so that windows begin elsewhere each epoch.
+        begin = first - int(rng.integers(half))
+        for start in range(begin, last, half):
+            new = max(start, first)
+            starts.append((max(first, start - half), new, min(start + half, last), last))
+    rng.shuffle(starts)
+    for k in range(0, len(starts), BATCH_WINDOWS):
+        yield _windows(log, starts[k : k + BATCH_WINDOWS], ahead, rng)
+
+
+def _windows(
+    log: Log, spans: list[tuple[int, int, int, int]], ahead: int, rng: np.random.Generator
+) -> _Windows:
+    n = max(end - first for first, _, end, _ in spans)
+    item = np.full((len(spans), n), -1)
+    relative = np.zeros((len(spans), n))
+    target, weight = item.copy(), np.zeros((len(spans), n))
+    p = log.past
+    for row, (first, new, end, last) in enumerate(spans):
+        item[row, : end - first] = p.item[first:end]
+        relative[row, : end - first] = p.relative[first:end]
+        places = np.arange(new, min(end, last - 1))
+        until = np.minimum(places + ahead, last - 1)
+        chosen = rng.integers(places + 1, until + 1)
+        target[row, places - first] = p.item[chosen]
+        liked = np.where(p.is_liked[chosen], 1.0, DISLIKED)
+        weight[row, places - first] = liked * np.minimum(p.strength[chosen], 1.0).clip(0.25)
+    degree = degrees_of(torch.from_numpy(relative).float())
+    return _Windows(
+        torch.from_numpy(item), degree, torch.from_numpy(target), torch.from_numpy(weight).float()
+    )

@@ -1,0 +1,197 @@
+"""A fitted recommender: whoever did whatever → candidates with scores and reasons.
+
+model = RecommendModel.load(folder)
+best = model.scores("ann", history, now=utc_now())
+shown = diversify(best, n=20, dial=0.2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailorbird.assistants.recommend.catalogue.log import (
+    MAX_PAST,
+    Past,
+    Places,
+    RatingScale,
+    past_of,
+)
+from tailorbird.assistants.recommend.catalogue.records import Event, Item
+from tailorbird.assistants.recommend.ranking.candidates import (
+    SOURCES,
+    Candidates,
+    find_candidates,
+)
+from tailorbird.assistants.recommend.ranking.content import Content
+from tailorbird.assistants.recommend.ranking.encoding import EncodesItems, TrunkEncoder
+from tailorbird.assistants.recommend.ranking.features import compute_features, feature_names
+from tailorbird.assistants.recommend.ranking.parts import Parts
+from tailorbird.assistants.recommend.ranking.ranker import Ranker
+from tailorbird.assistants.recommend.ranking.reasons import POPULAR, places_in_space, reasons_of
+from tailorbird.assistants.recommend.ranking.scored import Reason, Scored
+from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class RecommendModel:
+    """Everything that a list needs; threads may ask at once, but add items one at a time."""
+
+    settings: RecommendSettings
+    content: Content
+    places: Places
+    tags: list[tuple[str, ...]]
+    """Of each item, its categories."""
+    scale: RatingScale
+    parts: Parts
+    ranker: Ranker
+    encoder: EncodesItems
+    """Reads the words of new items; loads nothing before there are some."""
+    decisions: tuple[str, ...] = ()
+    """What was decided while fitting, and why."""
+    id: str = field(default="", init=False)
+    """16 hex digits, of the bytes of all files."""
+
+    def __post_init__(self) -> None:
+        from tailorbird.assistants.recommend.ranking.folder import id_of
+
+        self.id = id_of(self)
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, encoder: EncodesItems | None = None, cache: Path | None = None
+    ) -> RecommendModel:
+        """The model that `save` put into *folder*, each file checked by its sha256.
+
+        Args:
+            folder: what was saved.
+            encoder: reads the words of new items; else the backbone that the model was fitted with.
+            cache: where that backbone is unpacked and its vectors are kept; else in *folder*'s
+                parent.
+
+        Raises CorruptBundleError where a file is missing, altered or too much.
+        """
+        from tailorbird.assistants.recommend.ranking.folder import read_folder
+
+        facts, own = read_folder(folder)
+        if encoder is None:
+            encoder = TrunkEncoder(own, cache or folder.parent / "cache")
+        return cls(**facts, encoder=encoder)
+
+    def save(self, folder: Path) -> str:
+        """Write all files to *folder*, which is made or replaced; the id of what was written."""
+        from tailorbird.assistants.recommend.ranking.folder import write_folder
+
+        self.id = write_folder(self, folder)
+        return self.id
+
+    def scores(
+        self,
+        user: str | None,
+        history: Sequence[Event],
+        *,
+        now: datetime,
+        exclude: Collection[str] = (),
+        n: int = 200,
+    ) -> list[Scored]:
+        """At most *n* candidates, best first.
+
+        Args:
+            user: nobody in particular is None; histories say all that the model wants to know.
+            history: what they did, in any order; what was after *now* is not looked at. Empty:
+                what is popular lately.
+            now: when the list is made.
+            exclude: ids of items that must not be in it.
+            n: how many are wanted.
+        """
+        del user
+        before = [event for event in history if event.time <= now]
+        past = past_of(before, self.places.of, self.scale).latest(MAX_PAST)
+        is_excluded = np.zeros(len(self.places), dtype=bool)
+        is_excluded[[self.places.of[one] for one in exclude if one in self.places.of]] = True
+        per_source = self.settings.n_candidates if len(past) else n
+        found = find_candidates(self.parts, past, n=per_source, is_excluded=is_excluded)
+        if not len(found.item):
+            return []
+        features = compute_features(self.parts, past, found, now_s=now.timestamp())
+        if not len(past):
+            return self._popular(found, features, n)
+        scores = self.ranker.scores(features)
+        best = np.argsort(-scores, kind="stable")[:n]
+        reasons = self._reasons(past, found.item[best], features[best])
+        return self._scored(found, features, scores, best, reasons)
+
+    def add_items(self, items: Sequence[Item]) -> None:
+        """Know *items*, too: by words, tags and numbers alone, and recommendable at once.
+
+        Of those that are known already nothing changes.
+        """
+        new = list({item.id: item for item in items}.values())
+        new = [item for item in new if item.id not in self.places.of]
+        if not new:
+            return
+        texts = encode_items(self.encoder, new, width=len(self.content.text_mean))
+        self.parts = self.parts.with_items(self.content, new, texts)
+        self.tags = [*self.tags, *(item.tags for item in new)]
+        places = Places([*self.places.ids, *(item.id for item in new)])
+        self.places = places
+
+    def _popular(self, found: Candidates, features: Floats, n: int) -> list[Scored]:
+        scores = np.log(np.maximum(found.scores["recent"][found.item], 1e-9))
+        best = np.argsort(-scores, kind="stable")[:n]
+        return self._scored(found, features, scores, best, [POPULAR] * len(best))
+
+    def _reasons(self, past: Past, item: NDArray[np.int64], features: Floats) -> list[Reason]:
+        names = self.feature_names
+        contributions = self.ranker.contributions(features)
+        return reasons_of(self.parts, past, item, contributions, names, self.places.ids)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """J names of what the ranker looks at."""
+        return feature_names(tuple(self.content.knots))
+
+    def _scored(
+        self,
+        found: Candidates,
+        features: Floats,
+        scores: NDArray[np.floating[Any]],
+        best: NDArray[np.int64],
+        reasons: Sequence[Reason],
+    ) -> list[Scored]:
+        names, vectors = self.feature_names, places_in_space(self.parts)
+        listed = []
+        for k, reason in zip(best, reasons, strict=True):
+            place = int(found.item[k])
+            values = zip(names, features[k].tolist(), strict=True)
+            listed.append(
+                Scored(
+                    self.places.ids[place],
+                    float(scores[k]),
+                    tuple(s for s, named in zip(SOURCES, found.named_by[k], strict=True) if named),
+                    {name: value for name, value in values if value == value},
+                    vectors[place],
+                    reason,
+                    self.tags[place],
+                )
+            )
+        return listed
+
+
+def encode_items(encoder: EncodesItems, items: Sequence[Item], *, width: int = 0) -> Floats:
+    """(M, W) vectors of what items say; zeros for those without a word."""
+    said = [k for k, item in enumerate(items) if item.text]
+    vectors = encoder.encode([items[k].text for k in said])
+    width = vectors.shape[1] if len(said) else width
+    found = np.zeros((len(items), width), np.float32)
+    if said:
+        found[said] = vectors
+    return found

@@ -1,0 +1,162 @@
+"""All that is known as of one moment: what the features of a candidate are computed from.
+
+Shape letters: M items, F content features, G tags, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tailorbird.assistants.recommend.catalogue.log import Log, Past
+from tailorbird.assistants.recommend.catalogue.records import Item
+from tailorbird.assistants.recommend.ranking.content import Content, number_of
+from tailorbird.assistants.recommend.ranking.match import (
+    MAX_EVENTS,
+    InterestModel,
+    degrees_of,
+)
+from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
+from tailorbird.assistants.recommend.ranking.popularity import Popularity, fit_popularity
+from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
+from tailorbird.assistants.recommend.ranking.together import (
+    Als,
+    AlsSettings,
+    Knn,
+    KnnSettings,
+    fit_als,
+    fit_knn,
+)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Items as arrays; it grows with new items."""
+
+    features: Floats
+    """(M, F) content."""
+    tags: Floats
+    """(M, G)"""
+    numbers: Floats
+    """(M, numbers) of `Content.knots`, in their order; NaN where one is missing."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def with_items(self, content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
+        """The same and *items*, at the end."""
+        new = catalogue_of(content, items, texts)
+        return Catalogue(
+            np.concatenate([self.features, new.features]),
+            np.concatenate([self.tags, new.tags]),
+            np.concatenate([self.numbers, new.numbers]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Models fitted to the events before one moment; M items, and any that were added since."""
+
+    catalogue: Catalogue
+    interest: InterestModel | None
+    vectors: Floats
+    """(M, D + 1) of the interest match, the last number a bias; width 0 without."""
+    als: Als
+    knn: Knn
+    popularity: Popularity
+
+    def match(self, past: Past) -> Floats | None:
+        """(M,) logarithm of the chance that each item comes next; None where nothing is known."""
+        if self.interest is None or not len(past):
+            return None
+        user = self.user(past)
+        logits = self.vectors[:, :-1] @ user + self.vectors[:, -1]
+        top = logits.max()
+        found: Floats = logits - top - np.log(np.exp(logits - top).sum())
+        return found
+
+    def user(self, past: Past) -> Floats:
+        """(D,) the vector of whoever has this past, of one event at least."""
+        assert self.interest is not None
+        past = past.latest(MAX_EVENTS)
+        with torch.inference_mode():
+            vectors = torch.from_numpy(self.vectors[past.item, :-1])[None]  # (1, n, D)
+            degrees = degrees_of(torch.from_numpy(past.relative).float())[None]
+            users = self.interest.users(vectors, degrees, torch.ones_like(degrees, dtype=bool))
+        found: Floats = users[0, -1].numpy()
+        return found
+
+    def with_items(self, content: Content, items: Sequence[Item], texts: Floats) -> Parts:
+        """The same and new *items*, which nobody did anything with: content is all they have."""
+        n_old = len(self.catalogue)
+        catalogue = self.catalogue.with_items(content, items, texts)
+        vectors = np.zeros((len(items), self.vectors.shape[1]), np.float32)
+        if self.interest is not None:
+            vectors = vectors_of(self.interest, catalogue.features[n_old:], own=False)
+        n = len(items)
+        factors = np.zeros((n, self.als.items.shape[1]), np.float32)
+        neighbours = self.knn.neighbours.copy()
+        neighbours.resize((n_old + n, n_old + n))
+        zeros = np.zeros(n, np.float32)
+        p = self.popularity
+        return Parts(
+            catalogue,
+            self.interest,
+            np.concatenate([self.vectors, vectors]),
+            replace(self.als, items=np.concatenate([self.als.items, factors])),
+            Knn(neighbours),
+            Popularity(
+                np.concatenate([p.total, zeros]),
+                np.concatenate([p.recent, zeros]),
+                np.concatenate([p.liking, zeros]),
+                np.concatenate([p.first, np.full(n, np.nan)]),
+            ),
+        )
+
+
+def catalogue_of(content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
+    """Items as arrays; *texts* (M, W) are the vectors of what they say."""
+    numbers = [[number_of(item, name) for name in content.knots] for item in items]
+    return Catalogue(
+        content.features(items, texts),
+        content.tag_matrix(items),
+        np.array(numbers, dtype=np.float32).reshape(len(items), len(content.knots)),
+    )
+
+
+def fit_parts(
+    log: Log,
+    catalogue: Catalogue,
+    settings: RecommendSettings,
+    *,
+    als: AlsSettings | None = None,
+    knn: KnnSettings | None = None,
+) -> Parts:
+    """Everything that is learned from the events of *log*, and from nothing later."""
+    als = als or AlsSettings(n_factors=settings.n_factors)
+    interest, vectors = None, np.zeros((len(catalogue), 1), np.float32)
+    if settings.with_match:
+        interest, _ = fit_match(log, catalogue.features, settings)
+        vectors = vectors_of(interest, catalogue.features, own=True)
+    return Parts(
+        catalogue,
+        interest,
+        vectors,
+        fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed),
+        fit_knn(log, knn or KnnSettings(), n_threads=settings.n_threads),
+        fit_popularity(log, half_life_days=settings.half_life_days),
+    )
+
+
+def vectors_of(interest: InterestModel, features: Floats, *, own: bool) -> Floats:
+    """(M, D + 1) of items that the model was tuned with, or of new ones."""
+    with torch.inference_mode():
+        parts = (interest.own, interest.own_bias) if own else (None, None)
+        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy()
+    return found

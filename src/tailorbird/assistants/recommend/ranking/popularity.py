@@ -1,0 +1,44 @@
+"""How popular items are: over all time and lately, counted up to one moment and no further."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailorbird.assistants.recommend.catalogue.log import Log
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Counts of M items as of one moment."""
+
+    total: NDArray[np.float32]
+    """(M,) liked events."""
+    recent: NDArray[np.float32]
+    """(M,) the same, each halved for every half-life since it happened."""
+    liking: NDArray[np.float32]
+    """(M,) mean of what ratings are above their users' means, shrunk to 0 where they are few."""
+    first: NDArray[np.float64]
+    """(M,) when it was first done anything with, seconds since 1970; NaN: never."""
+
+
+def fit_popularity(log: Log, *, half_life_days: float) -> Popularity:
+    """Counts as of the last event of *log*."""
+    n, past = log.n_items, log.past
+    now = past.time.max() if len(log) else 0.0
+    liked = np.where(past.is_liked, past.strength, 0.0)
+    fresh = liked * 0.5 ** ((now - past.time) / (half_life_days * DAY_S))
+    first = np.full(n, np.inf)
+    np.minimum.at(first, past.item, past.time)
+    counts = np.bincount(past.item, minlength=n)
+    liking = np.bincount(past.item, past.relative, minlength=n) / (counts + 5.0)
+    return Popularity(
+        np.bincount(past.item, liked, minlength=n).astype(np.float32),
+        np.bincount(past.item, fresh, minlength=n).astype(np.float32),
+        liking.astype(np.float32),
+        np.where(np.isinf(first), np.nan, first),
+    )
