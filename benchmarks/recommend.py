@@ -152,11 +152,13 @@ def main() -> None:
     parser = folder_option(__doc__, folder="ml_latest_small")
     parser.add_argument("--backbone", default="minilm", help="what reads titles and genres")
     parser.add_argument("--validation", action="store_true", help="do not look at the test window")
+    parser.add_argument("--cache", type=Path, help="folder that keeps weights and text vectors")
     options = parser.parse_args()
     items, events = read_movielens(data_folder(options.data, "ml_latest_small"))
     which = "validation" if options.validation else "test"
     with tempfile.TemporaryDirectory(prefix="tailorbird-") as folder:
-        result = judge(items, events, which, Path(folder), options.backbone)
+        cache = options.cache or Path(folder)
+        result = judge(items, events, which, cache, options.backbone)
     show(result)
 
 

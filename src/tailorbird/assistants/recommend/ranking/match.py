@@ -43,11 +43,27 @@ class InterestModel(nn.Module):
         self.out = nn.Linear(width, width)
         self.norm_in, self.norm_out = nn.LayerNorm(width), nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.mixed.weight)
         nn.init.normal_(self.degree.weight, std=0.02)
-        nn.init.normal_(self.content.weight, std=0.05)
+        nn.init.normal_(self.content.weight, std=0.005)
         nn.init.zeros_(self.content_bias.weight)
         with torch.no_grad():  # what was done lately says most, from the first step on
-            self.lateness.copy_(-torch.arange(MAX_EVENTS) / 20.0)
+            self.lateness.copy_(-torch.arange(MAX_EVENTS) / 30.0)
+            # and a user lies where their items lie.
+            self.out.weight.copy_(0.3 * torch.eye(width))
+
+    @torch.no_grad()
+    def start_from(self, factors: Tensor, counts: Tensor) -> None:
+        """Begin where collaborative filtering ended, and with how popular items are.
+
+        Args:
+            factors: (M, K) of items, zeros where nothing is known; K of the D numbers are used.
+            counts: (M,) how popular items are.
+        """
+        n = min(factors.shape[1], self.width)
+        lengths = factors.norm(dim=1, keepdim=True).clamp(min=1e-9)
+        self.own[:, :n] = 0.7 * (factors / lengths)[:, :n] * (counts / (counts + 3))[:, None]
+        self.own_bias.copy_((counts + 0.1).log())
 
     def items(self, features: Tensor, own: Tensor | None, bias: Tensor | None) -> Tensor:
         """(M, D + 1) vectors of items, the last number a bias.

@@ -24,7 +24,7 @@ from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestMo
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
 BATCH_WINDOWS = 16
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 1e-2
 OWN_LEFT_OUT = 0.3
 """Share of items whose own part is left out in a step."""
@@ -44,7 +44,12 @@ class _Windows:
 
 
 def fit_match(
-    log: Log, features: NDArray[np.float32], settings: RecommendSettings
+    log: Log,
+    features: NDArray[np.float32],
+    settings: RecommendSettings,
+    *,
+    factors: NDArray[np.float32],
+    popular: NDArray[np.float32],
 ) -> tuple[InterestModel, list[float]]:
     """The model, and its loss in each epoch.
 
@@ -52,10 +57,13 @@ def fit_match(
         log: the events to learn from, and none later.
         features: (M, F) content of all items; those without an event in *log* keep no own part.
         settings: width, n_epochs, n_negatives, ahead and seed are read.
+        factors: (M, K) of ALS, where the own parts of items begin.
+        popular: (M,) counts, where their biases begin.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = InterestModel(features.shape[1], log.n_items, width=settings.width)
+        model.start_from(torch.from_numpy(factors), torch.from_numpy(popular))
         content = torch.from_numpy(features)
         counts = np.bincount(log.past.item, minlength=log.n_items)
         rng = np.random.default_rng(settings.seed)
@@ -84,11 +92,11 @@ def fit_match(
 
 
 def _parameter_groups(model: InterestModel) -> list[dict[str, object]]:
-    own = [model.own, model.own_bias]
     others = [p for name, p in model.named_parameters() if not name.startswith("own")]
     return [
         {"params": others, "weight_decay": WEIGHT_DECAY, "lr": LEARNING_RATE},
-        {"params": own, "weight_decay": OWN_DECAY, "lr": 2 * LEARNING_RATE},
+        {"params": [model.own], "weight_decay": OWN_DECAY, "lr": LEARNING_RATE},
+        {"params": [model.own_bias], "weight_decay": 0.0, "lr": LEARNING_RATE},
     ]
 
 
@@ -138,41 +146,41 @@ def _negatives(
 
 
 def _batches(log: Log, ahead: int, rng: np.random.Generator) -> Iterator[_Windows]:
-    """All windows once, in a new order; each event is a place to predict from exactly once."""
-    half = MAX_EVENTS // 2
+    """All windows once, in a new order; each event is a place to predict from exactly once.
+
+    Windows begin elsewhere each time: what is early in one, with little before it, is late in
+    another, and the model learns to do with little.
+    """
     bounds = log.bounds
-    starts: list[tuple[int, int, int, int]] = []
+    spans: list[tuple[int, int, int]] = []
     for user in range(len(log.users)):
         first, last = int(bounds[user]), int(bounds[user + 1])
-        if last - first < 2:
-            continue
-        # The first window is cut short at random, so that windows begin elsewhere each epoch.
-        begin = first - int(rng.integers(half))
-        for start in range(begin, last, half):
-            new = max(start, first)
-            starts.append((max(first, start - half), new, min(start + half, last), last))
-    rng.shuffle(starts)
-    for k in range(0, len(starts), BATCH_WINDOWS):
-        yield _windows(log, starts[k : k + BATCH_WINDOWS], ahead, rng)
+        for start in range(first - int(rng.integers(MAX_EVENTS)), last - 1, MAX_EVENTS):
+            begin, end = max(start, first), min(start + MAX_EVENTS, last)
+            if end > begin:
+                spans.append((begin, end, last))
+    spans.sort(key=lambda span: span[1] - span[0])  # windows of one length waste no padding
+    groups = [spans[k : k + BATCH_WINDOWS] for k in range(0, len(spans), BATCH_WINDOWS)]
+    for k in rng.permutation(len(groups)):
+        yield _windows(log, groups[k], ahead, rng)
 
 
 def _windows(
-    log: Log, spans: list[tuple[int, int, int, int]], ahead: int, rng: np.random.Generator
+    log: Log, spans: list[tuple[int, int, int]], ahead: int, rng: np.random.Generator
 ) -> _Windows:
-    n = max(end - first for first, _, end, _ in spans)
+    n = max(end - begin for begin, end, _ in spans)
     item = np.full((len(spans), n), -1)
     relative = np.zeros((len(spans), n))
     target, weight = item.copy(), np.zeros((len(spans), n))
     p = log.past
-    for row, (first, new, end, last) in enumerate(spans):
-        item[row, : end - first] = p.item[first:end]
-        relative[row, : end - first] = p.relative[first:end]
-        places = np.arange(new, min(end, last - 1))
-        until = np.minimum(places + ahead, last - 1)
-        chosen = rng.integers(places + 1, until + 1)
-        target[row, places - first] = p.item[chosen]
+    for row, (begin, end, last) in enumerate(spans):
+        item[row, : end - begin] = p.item[begin:end]
+        relative[row, : end - begin] = p.relative[begin:end]
+        places = np.arange(begin, min(end, last - 1))
+        chosen = rng.integers(places + 1, np.minimum(places + ahead, last - 1) + 1)
+        target[row, places - begin] = p.item[chosen]
         liked = np.where(p.is_liked[chosen], 1.0, DISLIKED)
-        weight[row, places - first] = liked * np.minimum(p.strength[chosen], 1.0).clip(0.25)
+        weight[row, places - begin] = liked * np.minimum(p.strength[chosen], 1.0).clip(0.25)
     degree = degrees_of(torch.from_numpy(relative).float())
     return _Windows(
         torch.from_numpy(item), degree, torch.from_numpy(target), torch.from_numpy(weight).float()

@@ -140,17 +140,25 @@ def fit_parts(
 ) -> Parts:
     """Everything that is learned from the events of *log*, and from nothing later."""
     als = als or AlsSettings(n_factors=settings.n_factors)
+    together = fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed)
+    popularity = fit_popularity(log, half_life_days=settings.half_life_days)
     interest, vectors = None, np.zeros((len(catalogue), 1), np.float32)
     if settings.with_match:
-        interest, _ = fit_match(log, catalogue.features, settings)
+        interest, _ = fit_match(
+            log,
+            catalogue.features,
+            settings,
+            factors=together.items,
+            popular=popularity.recent,
+        )
         vectors = vectors_of(interest, catalogue.features, own=True)
     return Parts(
         catalogue,
         interest,
         vectors,
-        fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed),
+        together,
         fit_knn(log, knn or KnnSettings(), n_threads=settings.n_threads),
-        fit_popularity(log, half_life_days=settings.half_life_days),
+        popularity,
     )
 
 

@@ -13,17 +13,17 @@ class RecommendSettings:
 
     backbone: str = setting("auto", "What reads the words of items: auto, minilm, e5, a folder.")
     width: int = setting(64, "Numbers in the vector of an item and of a user.")
-    n_epochs: int = setting(20, "Passes of the interest match over all users.")
+    n_epochs: int = setting(8, "Passes of the interest match over all users.")
     n_negatives: int = setting(
         4096, "Items that each next event is told from; drawn by popularity."
     )
     ahead: int = setting(10, "The next event is drawn from so many that came next.")
-    n_factors: int = setting(64, "Factors of ALS.")
+    n_factors: int = setting(32, "Factors of ALS.")
     n_candidates: int = setting(150, "Candidates that each source names.")
     ranker_fraction: float = setting(
         0.15, "Latest share of the events: the ranker learns from it, with features from before."
     )
-    half_life_days: float = setting(180.0, "After so long an event counts half as popularity.")
+    half_life_days: float = setting(365.0, "After so long an event counts half as popularity.")
     with_match: bool = setting(True, "Whether the interest match takes part; for comparison.")
     n_threads: int = setting(2, "Threads of ALS and of the ranker, at most 2.")
     seed: int = setting(0, "Of every draw.")

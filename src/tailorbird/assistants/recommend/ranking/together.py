@@ -22,9 +22,9 @@ Floats = NDArray[np.float32]
 class AlsSettings:
     """Of implicit's ALS."""
 
-    n_factors: int = 64
-    regularization: float = 0.05
-    alpha: float = 10.0
+    n_factors: int = 32
+    regularization: float = 10.0
+    alpha: float = 2.0
     """Confidence of an event of strength 1; of none it is 1."""
     n_iterations: int = 15
 
@@ -118,11 +118,12 @@ def fit_als(log: Log, settings: AlsSettings, *, n_threads: int = 2, seed: int = 
 def fit_knn(log: Log, settings: KnnSettings, *, n_threads: int = 2) -> Knn:
     """Neighbours by the inner product of BM25-weighted columns."""
     try:
-        from implicit.nearest_neighbours import BM25Recommender
+        from implicit.nearest_neighbours import all_pairs_knn, bm25_weight
     except ImportError as error:
         raise missing_extra("implicit", extra="recommend") from error
-    model = BM25Recommender(
-        K=settings.n_neighbours + 1, K1=settings.k1, B=settings.b, num_threads=n_threads
+    # What its BM25Recommender does, which warns of a conversion of its own.
+    weighted = bm25_weight(matrix_of(log).T, settings.k1, settings.b).T.tocsr()
+    similar = all_pairs_knn(
+        weighted, settings.n_neighbours + 1, show_progress=False, num_threads=n_threads
     )
-    model.fit(matrix_of(log), show_progress=False)
-    return Knn(sparse.csr_matrix(model.similarity, dtype=np.float32))
+    return Knn(sparse.csr_matrix(similar, dtype=np.float32))
