@@ -31,8 +31,7 @@ from benchmarks import recommend_peers as peers
 from benchmarks.building import data_folder
 from benchmarks.recommend_rows import CUTS, held_out, read_movielens
 from benchmarks.rounds import folder_option
-from tailorbird.assistants.recommend.catalogue.log import Past
-from tailorbird.assistants.recommend.catalogue.moments import Moment, columns_of
+from tailorbird.assistants.recommend.catalogue.moments import Moment
 from tailorbird.assistants.recommend.catalogue.records import Event, Item
 from tailorbird.assistants.recommend.ranking.comparing import (
     Order,
@@ -75,7 +74,7 @@ def new_films(
     for moment in known(window.moments):
         targets = moment.targets[moment.targets >= len(old)]
         is_old = moment.past.item < len(old)
-        past = Past(*(column[is_old] for column in columns_of(moment.past)))
+        past = moment.past.at(is_old)
         if len(targets) and len(past):
             moments.append(replace(moment, targets=targets, past=past))
     return old, fresh, replace(window, fitted=fitted, moments=moments)

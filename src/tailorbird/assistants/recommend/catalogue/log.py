@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +60,12 @@ class Past:
 
     def latest(self, n: int) -> Past:
         """The last *n* of them."""
-        k = max(0, len(self) - n)
-        return Past(self.item[k:], self.strength[k:], self.relative[k:], self.time[k:])
+        return self.at(slice(max(0, len(self) - n), None))
+
+    def at(self, chosen: slice | NDArray[np.bool_]) -> Past:
+        """Some of them, in their order."""
+        columns = self.strength, self.relative, self.time
+        return Past(self.item[chosen], *(column[chosen] for column in columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,7 @@ class Log:
 
     def kept(self, chosen: NDArray[np.bool_]) -> Log:
         """The events where *chosen* (N,) is true."""
-        columns = (self.past.item, self.past.strength, self.past.relative, self.past.time)
-        parts = [column[chosen] for column in columns]
-        return Log(self.users, self.n_items, self.user[chosen], Past(*parts), self.scale)
+        return Log(self.users, self.n_items, self.user[chosen], self.past.at(chosen), self.scale)
 
     def before(self, time_s: float) -> Log:
         """What had happened before a moment."""
@@ -104,9 +107,7 @@ class Log:
 
     def of(self, user: int, bounds: Ints) -> Past:
         """All events of one user."""
-        part = slice(bounds[user], bounds[user + 1])
-        p = self.past
-        return Past(p.item[part], p.strength[part], p.relative[part], p.time[part])
+        return self.past.at(slice(bounds[user], bounds[user + 1]))
 
 
 class Places:
@@ -188,11 +189,12 @@ def build_log(
     users = tuple(sorted(by_user))
     pasts = [past_of(by_user[user], places.of, scale) for user in users]
     owner = np.repeat(np.arange(len(users)), [len(past) for past in pasts])
-    columns = [
-        np.concatenate([getattr(past, name) for past in pasts])
-        for name in ("item", "strength", "relative", "time")
-    ]
-    return Log(users, len(places), owner, Past(*columns), scale)
+
+    def joined(name: str) -> Any:
+        return np.concatenate([getattr(past, name) for past in pasts])
+
+    whole = Past(joined("item"), joined("strength"), joined("relative"), joined("time"))
+    return Log(users, len(places), owner, whole, scale)
 
 
 def _time(event: Event) -> datetime:

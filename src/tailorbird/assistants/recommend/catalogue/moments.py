@@ -54,11 +54,6 @@ def moments_of(
             after = mine.item[cut:last][mine.is_liked[cut:last]]
             targets = np.setdiff1d(after, seen)
             if len(targets):
-                past = Past(*(column[:cut] for column in columns_of(mine))).latest(MAX_PAST)
+                past = mine.at(slice(cut)).latest(MAX_PAST)
                 found.append(Moment(user, float(mine.time[cut]), past, seen, targets))
     return found
-
-
-def columns_of(past: Past) -> tuple[Ints, Floats, Floats, Floats]:
-    """Items, strengths, relatives and times."""
-    return past.item, past.strength, past.relative, past.time

@@ -15,7 +15,7 @@ from tailorbird.assistants.recommend.ranking.popularity import DAY_S
 
 Floats = NDArray[np.float32]
 
-MATCH = ("match", "match_rank", "match_latest")
+MATCH = ("match", "match_rank", "match_taste", "match_latest", "text_affinity")
 """The features that only the interest match gives."""
 FIXED = (
     *MATCH,
@@ -67,7 +67,7 @@ def compute_features(parts: Parts, past: Past, found: Candidates, *, now_s: floa
     columns["liking"] = p.liking[item]
     columns["age_days"] = np.log1p(np.maximum(now_s - p.first[item], 0) / DAY_S)
     columns |= _of_tags(parts, past, item) | _of_user(parts, past, item, now_s)
-    columns["match_latest"] = _latest(parts, past, item)
+    columns |= _of_match(parts, past, item, columns.get("match"))
     missing = np.full(n, np.nan)
     fixed = [columns.get(name, missing) for name in FIXED]
     return np.stack([*fixed, *_of_numbers(parts, past, item)], axis=1).astype(np.float32)
@@ -84,15 +84,29 @@ def _scored(name: str, scores: Floats | None, item: NDArray[np.int64]) -> dict[s
     return {name: own, f"{name}_rank": np.log1p(np.minimum(ranks, _DEEPEST_RANK))}
 
 
-def _latest(parts: Parts, past: Past, item: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Cosine with the mean of the latest items."""
-    if parts.interest is None or not len(past):
-        return np.full(len(item), np.nan)
+def _of_match(
+    parts: Parts, past: Past, item: NDArray[np.int64], match: Floats | None
+) -> dict[str, Floats]:
+    """Match without how popular items are, and how near items are to the latest and the liked."""
+    if parts.interest is None or not len(past) or match is None:
+        return {}
     vectors = parts.vectors[:, :-1]
-    mean = vectors[past.latest(N_LATEST).item].mean(axis=0)
-    own = vectors[item]
+    texts = parts.catalogue.features[:, : parts.catalogue.n_text]
+    liked = past.item[past.is_liked]
+    found = {
+        "match_taste": match - parts.vectors[item, -1],
+        "match_latest": _cosines(vectors[item], vectors[past.latest(N_LATEST).item]),
+    }
+    if len(liked):
+        found["text_affinity"] = _cosines(texts[item], texts[liked])
+    return found
+
+
+def _cosines(own: Floats, others: Floats) -> Floats:
+    """(C,) of each row of (C, D) with the mean of (n, D)."""
+    mean = others.mean(axis=0)
     lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(mean)
-    found: NDArray[np.floating] = own @ mean / np.maximum(lengths, 1e-9)
+    found: Floats = own @ mean / np.maximum(lengths, 1e-9)
     return found
 
 

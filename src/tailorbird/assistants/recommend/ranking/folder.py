@@ -80,7 +80,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], str]:
     n = len(facts["items"])
     neighbours = tuple(arrays[f"knn_{part}"] for part in ("data", "indices", "indptr"))
     parts = Parts(
-        Catalogue(arrays["features"], arrays["tags"], arrays["numbers"]),
+        Catalogue(arrays["features"], arrays["tags"], arrays["numbers"], len(content.text_mean)),
         interest,
         arrays["vectors"],
         Als(arrays["als"], AlsSettings(**facts["als"])),

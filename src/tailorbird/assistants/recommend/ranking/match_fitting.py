@@ -23,8 +23,8 @@ from tailorbird.assistants.recommend.catalogue.log import Log
 from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestModel, degrees_of
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
-BATCH_WINDOWS = 16
-LEARNING_RATE = 3e-3
+BATCH_WINDOWS = 8
+LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 1e-2
 OWN_LEFT_OUT = 0.3
 """Share of items whose own part is left out in a step."""
@@ -79,7 +79,7 @@ def fit_match(
             for windows in _batches(log, settings.ahead, rng):
                 loss = _loss(model, content, windows, counts, settings, rng)
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 total, n = total + loss.item(), n + 1

@@ -45,6 +45,8 @@ class Catalogue:
     """(M, G)"""
     numbers: Floats
     """(M, numbers) of `Content.knots`, in their order; NaN where one is missing."""
+    n_text: int
+    """W, the first numbers of *features*, which are of what items say."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -56,6 +58,7 @@ class Catalogue:
             np.concatenate([self.features, new.features]),
             np.concatenate([self.tags, new.tags]),
             np.concatenate([self.numbers, new.numbers]),
+            self.n_text,
         )
 
 
@@ -88,7 +91,9 @@ class Parts:
         with torch.inference_mode():
             vectors = torch.from_numpy(self.vectors[past.item, :-1])[None]  # (1, n, D)
             degrees = degrees_of(torch.from_numpy(past.relative).float())[None]
-            users = self.interest.users(vectors, degrees, torch.ones_like(degrees, dtype=bool))
+            users = self.interest.users(
+                vectors, degrees, torch.ones_like(degrees, dtype=torch.bool)
+            )
         found: Floats = users[0, -1].numpy()
         return found
 
@@ -127,6 +132,7 @@ def catalogue_of(content: Content, items: Sequence[Item], texts: Floats) -> Cata
         content.features(items, texts),
         content.tag_matrix(items),
         np.array(numbers, dtype=np.float32).reshape(len(items), len(content.knots)),
+        len(content.text_mean),
     )
 
 

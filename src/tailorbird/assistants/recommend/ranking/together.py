@@ -93,8 +93,8 @@ def matrix_of(log: Log) -> sparse.csr_matrix:
 def fit_als(log: Log, settings: AlsSettings, *, n_threads: int = 2, seed: int = 0) -> Als:
     """Factors by alternating least squares."""
     try:
-        from implicit.cpu.als import AlternatingLeastSquares
-        from threadpoolctl import threadpool_limits
+        from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
         raise missing_extra("implicit", extra="recommend") from error
     matrix = matrix_of(log)
@@ -118,7 +118,10 @@ def fit_als(log: Log, settings: AlsSettings, *, n_threads: int = 2, seed: int = 
 def fit_knn(log: Log, settings: KnnSettings, *, n_threads: int = 2) -> Knn:
     """Neighbours by the inner product of BM25-weighted columns."""
     try:
-        from implicit.nearest_neighbours import all_pairs_knn, bm25_weight
+        from implicit.nearest_neighbours import (  # type: ignore[import-untyped]
+            all_pairs_knn,
+            bm25_weight,
+        )
     except ImportError as error:
         raise missing_extra("implicit", extra="recommend") from error
     # What its BM25Recommender does, which warns of a conversion of its own.
