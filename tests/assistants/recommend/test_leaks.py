@@ -18,6 +18,7 @@ from tailorbird.assistants.recommend.ranking.content import fit_content
 from tailorbird.assistants.recommend.ranking.fitting import Cut, cut_of, features_at, ranker_rows
 from tailorbird.assistants.recommend.ranking.model import encode_items
 from tailorbird.assistants.recommend.ranking.parts import catalogue_of, fit_parts
+from tailorbird.assistants.recommend.ranking.popularity import trend_of
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
 SETTINGS = RecommendSettings(width=8, n_epochs=2, n_factors=4, n_candidates=20, n_threads=1)
@@ -90,3 +91,16 @@ def test_the_ranker_learns_from_moments_after_what_its_features_know() -> None:
     rows = ranker_rows(fit_parts(cut.early, catalogue, SETTINGS), cut, SETTINGS)
     assert len(rows.sizes) >= 11
     assert sum(rows.sizes) == len(rows.label) == len(rows.features)
+
+
+def test_popularity_while_tuning_is_that_of_before() -> None:
+    events = tea_shop.events()
+    places = Places(item.id for item in tea_shop.items())
+    log = build_log(events, places)
+    trend = trend_of(log, half_life_days=1e9)
+    assert np.ptp(trend.logs[0]) == 0
+    step = int(trend.step_of(np.array([NOW.timestamp()]))[0])
+    before = log.before(float(trend.starts[step])).past
+    counts = np.bincount(before.item, before.strength * before.is_liked, minlength=len(places))
+    np.testing.assert_allclose(trend.logs[step], np.log(counts + 0.5), rtol=1e-5)
+    assert trend.starts[step] <= NOW.timestamp()

@@ -5,7 +5,9 @@ self-attention over the vectors of their items and then additive attention; here
 only those before it, so that one pass gives the user's vector after every event. An item is a
 projection of what a frozen text model says of it, of its tags and numbers, and an own part that
 items without events do not have. That part is left out at random while tuning, so that content
-alone has to do (DropoutNet, Volkovs et al. 2017).
+alone has to do (DropoutNet, Volkovs et al. 2017). Taste is learned on top of how popular an item
+was when the event happened: what is popular changes, and a bias that is learned from all years
+would say what was popular on average.
 
 Shape letters: B users, T events of a window, M items, F content features, D width, H heads.
 """
@@ -33,6 +35,7 @@ class InterestModel(nn.Module):
         self.content_bias = nn.Linear(n_features, 1, bias=False)
         self.own = nn.Parameter(torch.zeros(n_items, width))
         self.own_bias = nn.Parameter(torch.zeros(n_items))
+        self.trend = nn.Parameter(torch.ones(()))
         self.degree = nn.Embedding(N_BUCKETS, width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)
@@ -54,16 +57,15 @@ class InterestModel(nn.Module):
 
     @torch.no_grad()
     def start_from(self, factors: Tensor, counts: Tensor) -> None:
-        """Begin where collaborative filtering ended, and with how popular items are.
+        """Begin where collaborative filtering ended.
 
         Args:
             factors: (M, K) of items, zeros where nothing is known; K of the D numbers are used.
-            counts: (M,) how popular items are.
+            counts: (M,) events of each; factors of items with few are made small.
         """
         n = min(factors.shape[1], self.width)
         lengths = factors.norm(dim=1, keepdim=True).clamp(min=1e-9)
         self.own[:, :n] = 0.7 * (factors / lengths)[:, :n] * (counts / (counts + 3))[:, None]
-        self.own_bias.copy_((counts + 0.1).log())
 
     def items(self, features: Tensor, own: Tensor | None, bias: Tensor | None) -> Tensor:
         """(M, D + 1) vectors of items, the last number a bias.

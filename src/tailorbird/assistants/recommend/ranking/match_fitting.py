@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from tailorbird.assistants.recommend.catalogue.log import Log
 from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestModel, degrees_of
+from tailorbird.assistants.recommend.ranking.popularity import Trend
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
 BATCH_WINDOWS = 8
@@ -41,6 +42,8 @@ class _Windows:
     degree: Tensor
     target: Tensor
     weight: Tensor
+    step: Tensor
+    """The step of the trend that each event is in."""
 
 
 def fit_match(
@@ -49,7 +52,7 @@ def fit_match(
     settings: RecommendSettings,
     *,
     factors: NDArray[np.float32],
-    popular: NDArray[np.float32],
+    trend: Trend,
 ) -> tuple[InterestModel, list[float]]:
     """The model, and its loss in each epoch.
 
@@ -58,14 +61,15 @@ def fit_match(
         features: (M, F) content of all items; those without an event in *log* keep no own part.
         settings: width, n_epochs, n_negatives, ahead and seed are read.
         factors: (M, K) of ALS, where the own parts of items begin.
-        popular: (M,) counts, where their biases begin.
+        trend: how popular items were at moments of *log*.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = InterestModel(features.shape[1], log.n_items, width=settings.width)
-        model.start_from(torch.from_numpy(factors), torch.from_numpy(popular))
         content = torch.from_numpy(features)
         counts = np.bincount(log.past.item, minlength=log.n_items)
+        model.start_from(torch.from_numpy(factors), torch.from_numpy(counts).float())
+        logs = torch.from_numpy(trend.logs)
         rng = np.random.default_rng(settings.seed)
         groups = _parameter_groups(model)
         optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
@@ -76,8 +80,9 @@ def fit_match(
         model.train()
         for _ in range(settings.n_epochs):
             total = n = 0.0
-            for windows in _batches(log, settings.ahead, rng):
-                loss = _loss(model, content, windows, counts, settings, rng)
+            for windows in _batches(log, trend, settings.ahead, rng):
+                drawn = _negatives(counts, settings.n_negatives, rng)
+                loss = _loss(model, content, windows, logs, drawn)
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -104,11 +109,10 @@ def _loss(
     model: InterestModel,
     content: Tensor,
     windows: _Windows,
-    counts: NDArray[np.int64],
-    settings: RecommendSettings,
-    rng: np.random.Generator,
+    logs: Tensor,
+    negatives: tuple[Tensor, Tensor],
 ) -> Tensor:
-    drawn, log_q = _negatives(counts, settings.n_negatives, rng)
+    drawn, log_q = negatives  # (S,)
     is_target = windows.target >= 0  # (B, T)
     targets = windows.target[is_target]  # (P,)
     needed, where = torch.unique(
@@ -123,8 +127,11 @@ def _loss(
     users = model.users(of_events, windows.degree, windows.item >= 0)[is_target]  # (P, D)
     of_targets = vectors[where[n_events : n_events + n_targets]]
     others = vectors[where[n_events + n_targets :]]  # (S, D + 1)
+    step = windows.step[is_target]  # (P,)
     right = (users * of_targets[:, :-1]).sum(1) + of_targets[:, -1]  # (P,)
-    wrong = users @ others[:, :-1].T + others[:, -1] - log_q  # (P, S)
+    right = right + model.trend * logs[step, targets]
+    popular = model.trend * logs[:, drawn]  # (steps, S)
+    wrong = users @ others[:, :-1].T + (others[:, -1] - log_q) + popular[step]  # (P, S)
     wrong = wrong.masked_fill(targets[:, None] == drawn, -1e9)
     # The right item is no draw: with all items as negatives this is the plain softmax.
     logits = torch.cat([right[:, None], wrong], dim=1)
@@ -145,7 +152,7 @@ def _negatives(
     return torch.from_numpy(drawn), torch.from_numpy(np.log(n * chances[drawn])).float()
 
 
-def _batches(log: Log, ahead: int, rng: np.random.Generator) -> Iterator[_Windows]:
+def _batches(log: Log, trend: Trend, ahead: int, rng: np.random.Generator) -> Iterator[_Windows]:
     """All windows once, in a new order; each event is a place to predict from exactly once.
 
     Windows begin elsewhere each time: what is early in one, with little before it, is late in
@@ -162,20 +169,26 @@ def _batches(log: Log, ahead: int, rng: np.random.Generator) -> Iterator[_Window
     spans.sort(key=lambda span: span[1] - span[0])  # windows of one length waste no padding
     groups = [spans[k : k + BATCH_WINDOWS] for k in range(0, len(spans), BATCH_WINDOWS)]
     for k in rng.permutation(len(groups)):
-        yield _windows(log, groups[k], ahead, rng)
+        yield _windows(log, trend, groups[k], ahead, rng)
 
 
 def _windows(
-    log: Log, spans: list[tuple[int, int, int]], ahead: int, rng: np.random.Generator
+    log: Log,
+    trend: Trend,
+    spans: list[tuple[int, int, int]],
+    ahead: int,
+    rng: np.random.Generator,
 ) -> _Windows:
     n = max(end - begin for begin, end, _ in spans)
     item = np.full((len(spans), n), -1)
     relative = np.zeros((len(spans), n))
     target, weight = item.copy(), np.zeros((len(spans), n))
+    step = np.zeros((len(spans), n), dtype=np.int64)
     p = log.past
     for row, (begin, end, last) in enumerate(spans):
         item[row, : end - begin] = p.item[begin:end]
         relative[row, : end - begin] = p.relative[begin:end]
+        step[row, : end - begin] = trend.step_of(p.time[begin:end])
         places = np.arange(begin, min(end, last - 1))
         chosen = rng.integers(places + 1, np.minimum(places + ahead, last - 1) + 1)
         target[row, places - begin] = p.item[chosen]
@@ -183,5 +196,9 @@ def _windows(
         weight[row, places - begin] = liked * np.minimum(p.strength[chosen], 1.0).clip(0.25)
     degree = degrees_of(torch.from_numpy(relative).float())
     return _Windows(
-        torch.from_numpy(item), degree, torch.from_numpy(target), torch.from_numpy(weight).float()
+        torch.from_numpy(item),
+        degree,
+        torch.from_numpy(target),
+        torch.from_numpy(weight).float(),
+        torch.from_numpy(step),
     )

@@ -21,7 +21,12 @@ from tailorbird.assistants.recommend.ranking.match import (
     degrees_of,
 )
 from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
-from tailorbird.assistants.recommend.ranking.popularity import Popularity, fit_popularity
+from tailorbird.assistants.recommend.ranking.popularity import (
+    SMOOTHING,
+    Popularity,
+    fit_popularity,
+    trend_of,
+)
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 from tailorbird.assistants.recommend.ranking.together import (
     Als,
@@ -103,7 +108,9 @@ class Parts:
         catalogue = self.catalogue.with_items(content, items, texts)
         vectors = np.zeros((len(items), self.vectors.shape[1]), np.float32)
         if self.interest is not None:
-            vectors = vectors_of(self.interest, catalogue.features[n_old:], own=False)
+            vectors = vectors_of(
+                self.interest, catalogue.features[n_old:], np.zeros(len(items)), own=False
+            )
         n = len(items)
         factors = np.zeros((n, self.als.items.shape[1]), np.float32)
         neighbours = self.knn.neighbours.copy()
@@ -155,9 +162,9 @@ def fit_parts(
             catalogue.features,
             settings,
             factors=together.items,
-            popular=popularity.recent,
+            trend=trend_of(log, half_life_days=settings.half_life_days),
         )
-        vectors = vectors_of(interest, catalogue.features, own=True)
+        vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
     return Parts(
         catalogue,
         interest,
@@ -168,9 +175,15 @@ def fit_parts(
     )
 
 
-def vectors_of(interest: InterestModel, features: Floats, *, own: bool) -> Floats:
-    """(M, D + 1) of items that the model was tuned with, or of new ones."""
+def vectors_of(
+    interest: InterestModel, features: Floats, recent: NDArray[np.floating], *, own: bool
+) -> Floats:
+    """(M, D + 1) of items that the model was tuned with, or of new ones.
+
+    The bias at the end holds how popular each is lately, *recent* (M,), too.
+    """
     with torch.inference_mode():
         parts = (interest.own, interest.own_bias) if own else (None, None)
-        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy()
+        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy().copy()
+        found[:, -1] += float(interest.trend) * np.log(recent + SMOOTHING)
     return found

@@ -26,6 +26,40 @@ class Popularity:
     """(M,) when it was first done anything with, seconds since 1970; NaN: never."""
 
 
+N_STEPS = 24
+"""Moments at which popularity is looked at while tuning."""
+SMOOTHING = 0.5
+"""Events that every item is taken to have had: what nobody touched is not impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How popular items were, lately, at `N_STEPS` moments of the past."""
+
+    starts: NDArray[np.float64]
+    """(steps,) moments, rising, seconds since 1970."""
+    logs: NDArray[np.float32]
+    """(steps, M) logarithms of the halved counts of what was before each moment."""
+
+    def step_of(self, time_s: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The last moment not after each time."""
+        return np.maximum(np.searchsorted(self.starts, time_s, side="right") - 1, 0)
+
+
+def trend_of(log: Log, *, half_life_days: float) -> Trend:
+    """Popularity as it was at moments with equally many events between them."""
+    past = log.past
+    starts = np.unique(np.quantile(past.time, np.linspace(0, 1, N_STEPS, endpoint=False)))
+    liked = np.where(past.is_liked, past.strength, 0.0)
+    logs = np.zeros((len(starts), log.n_items), np.float32)
+    for row, start in zip(logs, starts, strict=True):
+        before = past.time < start
+        halved = liked[before] * 0.5 ** ((start - past.time[before]) / (half_life_days * DAY_S))
+        counts = np.bincount(past.item[before], halved, minlength=log.n_items)
+        row[:] = np.log(counts + SMOOTHING)
+    return Trend(starts, logs)
+
+
 def fit_popularity(log: Log, *, half_life_days: float) -> Popularity:
     """Counts as of the last event of *log*."""
     n, past = log.n_items, log.past
