@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,9 @@ MAX_LEARNED = 5_000
 N_MOMENTS = 8
 """Of each user, in what the ranker learns from."""
 MIN_EVENTS = 20
+NEW_FRACTION = 0.2
+"""Items that are taken for new while the ranker learns to order new ones."""
+TASTES = (0.15, 0.3, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,17 @@ def fit_recommender(
     content = fit_content(known, vectors)
     catalogue = catalogue_of(content, known, vectors)
     say("fitting: match, ALS, neighbours and counts, to the events before the cut")
-    early = fit_parts(cut.early.latest_of_each(MAX_LEARNED), catalogue, settings)
+    early = fit_parts(cut.early.latest_of_each(MAX_LEARNED), catalogue, settings, say=say)
+    early = replace(early, taste=taste_of(early, cut, say=decide))
     rows = ranker_rows(early, cut, settings)
     n_lists, n_liked = len(rows.sizes), int(rows.label.sum())
     decide(f"ranker: {n_lists:,} lists of later moments, {n_liked:,} candidates liked in them")
     names = feature_names(tuple(content.knots))
     ranker = fit_ranker(rows, names, settings)
     say("fitting: the same once more, to all events")
-    parts = fit_parts(whole.latest_of_each(MAX_LEARNED, say=decide), catalogue, settings)
+    learned = whole.latest_of_each(MAX_LEARNED, say=decide)
+    parts = fit_parts(learned, catalogue, settings, say=say)
+    parts = replace(parts, taste=early.taste)
     return RecommendModel(
         settings,
         content,
@@ -128,29 +134,64 @@ def cut_of(events: Sequence[Event], whole: Log, places: Places, fraction: float)
 def ranker_rows(parts: Parts, cut: Cut, settings: RecommendSettings) -> RankerRows:
     """Candidates at moments after the cut, by what was known before it.
 
-    Of the user's own past each moment knows all before itself, as a service does.
+    Of the user's own past each moment knows all before itself, as a service does. Half of the lists
+    are among items that are taken for new, so that the trees learn to order those by content.
     """
     rng = np.random.default_rng(settings.seed)
-    shares = np.sort(rng.random(N_MOMENTS))
-    until = float(cut.whole.past.time.max()) + 1.0
+    is_new = rng.random(len(parts.catalogue)) < NEW_FRACTION
     features, labels, sizes = [], [], []
-    for moment in moments_of(cut.whole, cut.time_s, until, shares=shares):
-        found, row = features_at(parts, moment, settings)
-        label = np.isin(found, moment.targets).astype(np.int64)
-        if label.any():  # a list with nothing liked teaches no order
-            features.append(row)
-            labels.append(label)
-            sizes.append(len(label))
+    bare = parts.as_new(is_new)
+    for known, allowed in ((parts, None), (bare, is_new)):
+        for moment in _moments(cut, rng):
+            found, row = features_at(known, moment, settings, among=allowed)
+            label = np.isin(found, moment.targets).astype(np.int64)
+            if label.any():  # a list with nothing liked teaches no order
+                features.append(row)
+                labels.append(label)
+                sizes.append(len(label))
     if not features:
         return RankerRows(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), [])
     return RankerRows(np.concatenate(features), np.concatenate(labels), sizes)
 
 
+def taste_of(parts: Parts, cut: Cut, *, say: Say) -> float:
+    """How much taste counts beside popularity: the `TASTES` with the best lists after the cut.
+
+    What is learned of taste is surer of itself than it should be of users it never saw.
+    """
+    if parts.interest is None:
+        return 1.0
+    rng = np.random.default_rng(0)
+    moments = [moment for moment in _moments(cut, rng, n=2) if len(moment.past)]
+    found = dict.fromkeys(TASTES, 0.0)
+    bias = parts.vectors[:, -1]
+    for moment in moments:
+        liking = parts.vectors[:, :-1] @ parts.user(moment.past)
+        for taste in TASTES:
+            scores = taste * liking + bias
+            scores[moment.seen] = -np.inf
+            best = np.argpartition(-scores, min(20, len(scores) - 1))[:20]
+            found[taste] += np.isin(best, moment.targets).sum() / min(20, len(moment.targets))
+    best_taste = max(TASTES, key=lambda taste: found[taste])
+    say(f"match: taste counts {best_taste:g} beside popularity (best on the later events)")
+    return best_taste
+
+
+def _moments(cut: Cut, rng: np.random.Generator, n: int = N_MOMENTS) -> list[Moment]:
+    """Of everybody who did something after the cut, *n* at random."""
+    until = float(cut.whole.past.time.max()) + 1.0
+    return moments_of(cut.whole, cut.time_s, until, shares=np.sort(rng.random(n)))
+
+
 def features_at(
-    parts: Parts, moment: Moment, settings: RecommendSettings
+    parts: Parts,
+    moment: Moment,
+    settings: RecommendSettings,
+    *,
+    among: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(C,) candidates of a moment and their features (C, J)."""
-    is_excluded = np.zeros(len(parts.catalogue), dtype=bool)
+    """(C,) candidates of a moment, of those *among* (M,), and their features (C, J)."""
+    is_excluded = np.zeros(len(parts.catalogue), dtype=bool) if among is None else ~among
     is_excluded[moment.seen] = True
     found = find_candidates(parts, moment.past, n=settings.n_candidates, is_excluded=is_excluded)
     return found.item, compute_features(parts, moment.past, found, now_s=moment.now_s)

@@ -86,6 +86,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], str]:
         Als(arrays["als"], AlsSettings(**facts["als"])),
         Knn(sparse.csr_matrix(neighbours, shape=(n, n))),
         Popularity(*(arrays[name] for name in ("total", "recent", "liking", "first"))),
+        float(facts["taste"]),
     )
     found = {
         "settings": settings,
@@ -107,6 +108,7 @@ def _files(model: RecommendModel) -> dict[str, bytes]:
         "content": model.content.to_json(),
         "scale": asdict(model.scale),
         "als": asdict(parts.als.settings),
+        "taste": parts.taste,
         "features": model.ranker.names,
         "encoder": model.encoder.name,
         "decisions": list(model.decisions),

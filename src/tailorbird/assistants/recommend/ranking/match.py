@@ -35,7 +35,6 @@ class InterestModel(nn.Module):
         self.content_bias = nn.Linear(n_features, 1, bias=False)
         self.own = nn.Parameter(torch.zeros(n_items, width))
         self.own_bias = nn.Parameter(torch.zeros(n_items))
-        self.trend = nn.Parameter(torch.ones(()))
         self.degree = nn.Embedding(N_BUCKETS, width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.mixed = nn.Linear(width, width)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from tailorbird.assistants.recommend.catalogue.log import Log
+from tailorbird.assistants.recommend.catalogue.log import Log, Say
 from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestModel, degrees_of
 from tailorbird.assistants.recommend.ranking.popularity import Trend
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
@@ -53,6 +53,7 @@ def fit_match(
     *,
     factors: NDArray[np.float32],
     trend: Trend,
+    say: Say = lambda _: None,
 ) -> tuple[InterestModel, list[float]]:
     """The model, and its loss in each epoch.
 
@@ -62,6 +63,7 @@ def fit_match(
         settings: width, n_epochs, n_negatives, ahead and seed are read.
         factors: (M, K) of ALS, where the own parts of items begin.
         trend: how popular items were at moments of *log*.
+        say: is told the loss after each epoch.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -90,6 +92,7 @@ def fit_match(
                 total, n = total + loss.item(), n + 1
             schedule.step()
             losses.append(total / n)
+            say(f"match: epoch {len(losses)} of {settings.n_epochs}, loss {losses[-1]:.3f}")
         with torch.no_grad():  # an item nobody touched has content alone
             is_new = torch.from_numpy(counts == 0)
             model.own[is_new], model.own_bias[is_new] = 0.0, 0.0
@@ -129,8 +132,8 @@ def _loss(
     others = vectors[where[n_events + n_targets :]]  # (S, D + 1)
     step = windows.step[is_target]  # (P,)
     right = (users * of_targets[:, :-1]).sum(1) + of_targets[:, -1]  # (P,)
-    right = right + model.trend * logs[step, targets]
-    popular = model.trend * logs[:, drawn]  # (steps, S)
+    right = right + logs[step, targets]
+    popular = logs[:, drawn]  # (steps, S)
     wrong = users @ others[:, :-1].T + (others[:, -1] - log_q) + popular[step]  # (P, S)
     wrong = wrong.masked_fill(targets[:, None] == drawn, -1e9)
     # The right item is no draw: with all items as negatives this is the plain softmax.

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
-from tailorbird.assistants.recommend.catalogue.log import Log, Past
+from tailorbird.assistants.recommend.catalogue.log import Log, Past, Say
 from tailorbird.assistants.recommend.catalogue.records import Item
 from tailorbird.assistants.recommend.ranking.content import Content, number_of
 from tailorbird.assistants.recommend.ranking.match import (
@@ -78,13 +79,15 @@ class Parts:
     als: Als
     knn: Knn
     popularity: Popularity
+    taste: float = 1.0
+    """How much the user's vector counts beside popularity; chosen on later events."""
 
     def match(self, past: Past) -> Floats | None:
         """(M,) logarithm of the chance that each item comes next; None where nothing is known."""
         if self.interest is None or not len(past):
             return None
         user = self.user(past)
-        logits = self.vectors[:, :-1] @ user + self.vectors[:, -1]
+        logits = self.taste * (self.vectors[:, :-1] @ user) + self.vectors[:, -1]
         top = logits.max()
         found: Floats = logits - top - np.log(np.exp(logits - top).sum())
         return found
@@ -129,6 +132,27 @@ class Parts:
                 np.concatenate([p.liking, zeros]),
                 np.concatenate([p.first, np.full(n, np.nan)]),
             ),
+            self.taste,
+        )
+
+    def as_new(self, chosen: NDArray[np.bool_]) -> Parts:
+        """The same, but of the *chosen* (M,) items content is all that is known."""
+        vectors, factors = self.vectors.copy(), self.als.items.copy()
+        if self.interest is not None:
+            bare, n = self.catalogue.features[chosen], int(chosen.sum())
+            vectors[chosen] = vectors_of(self.interest, bare, np.zeros(n), own=False)
+        factors[chosen] = 0.0
+        left = sparse.diags_array((~chosen).astype(np.float32))
+        neighbours = sparse.csr_matrix(left @ self.knn.neighbours @ left)
+        p = self.popularity
+        counts = [np.where(chosen, 0.0, one).astype(np.float32) for one in (p.total, p.recent)]
+        liking = np.where(chosen, 0.0, p.liking).astype(np.float32)
+        return replace(
+            self,
+            vectors=vectors,
+            als=replace(self.als, items=factors),
+            knn=Knn(neighbours),
+            popularity=Popularity(*counts, liking, np.where(chosen, np.nan, p.first)),
         )
 
 
@@ -150,6 +174,7 @@ def fit_parts(
     *,
     als: AlsSettings | None = None,
     knn: KnnSettings | None = None,
+    say: Say = lambda _: None,
 ) -> Parts:
     """Everything that is learned from the events of *log*, and from nothing later."""
     als = als or AlsSettings(n_factors=settings.n_factors)
@@ -163,6 +188,7 @@ def fit_parts(
             settings,
             factors=together.items,
             trend=trend_of(log, half_life_days=settings.half_life_days),
+            say=say,
         )
         vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
     return Parts(
@@ -185,5 +211,5 @@ def vectors_of(
     with torch.inference_mode():
         parts = (interest.own, interest.own_bias) if own else (None, None)
         found: Floats = interest.items(torch.from_numpy(features), *parts).numpy().copy()
-        found[:, -1] += float(interest.trend) * np.log(recent + SMOOTHING)
+        found[:, -1] += np.log(recent + SMOOTHING)
     return found
