@@ -8,7 +8,8 @@ model sees one of their ratings, and they are ranked among themselves.
 - ``ndcg_at_10``, ``ndcg_at_10_…``: mean over users of the mean over their moments.
 - ``new_user_ndcg``, ``few_clicks_ndcg``: the same moments, with no rating known, or three.
 - ``new_item_ndcg``: what is found among new films; ``new_item_ndcg_popularity`` ranks them by how
-  popular films of their genres are, as they have no popularity of their own.
+  popular films of their genres are, as they have no popularity of their own;
+  ``new_item_ndcg_random`` is what that would say.
 - ``coverage``: share of all films in any list; ``diversity``: 1 - mean cosine of genres in a list.
 - ``p95_ms``: a list of 20 of 10,000 films with reasons: `scores` and `diversify`, one thread.
 """
@@ -91,6 +92,16 @@ def by_genre(model: RecommendModel, n_old: int) -> Order:
         left = scores.copy()
         left[moment.seen] = -np.inf
         return np.argsort(-left, kind="stable")[:10]
+
+    return order
+
+
+def at_random(among: np.ndarray) -> Order:
+    """New films in any order, which is what their own popularity says of them."""
+
+    def order(moment: Moment) -> np.ndarray:
+        shuffled = np.random.default_rng(moment.user).permutation(np.flatnonzero(among))
+        return shuffled[~np.isin(shuffled, moment.seen)][:10]
 
     return order
 
@@ -225,6 +236,7 @@ def of_new_items(
     return {
         "new_item_ndcg": mean(ours),
         "new_item_ndcg_popularity": mean(popularity),
+        "new_item_ndcg_random": mean(by_user(at_random(among), window.moments)),
         "new_item_users": len(ours),
         "n_new_items": len(fresh),
     }
