@@ -12,6 +12,7 @@ import pytest
 from tests.assistants.recommend import tea_shop
 from tests.assistants.recommend.tea_shop import START, WordEncoder, past_of_kind
 
+from tailorbird.assistants.recommend.catalogue.log import past_of
 from tailorbird.assistants.recommend.catalogue.records import Event, Item
 from tailorbird.assistants.recommend.ranking.fitting import fit_recommender
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
@@ -58,11 +59,14 @@ def test_what_was_done_last_counts_most(model: RecommendModel) -> None:
     mixed = past_of_kind("lamp", 4) + [
         replace(event, time=event.time + timedelta(days=1)) for event in past_of_kind("tea", 4)
     ]
-    shown = best(model, mixed)
-    assert sum(item.startswith("tea") for item in shown) > sum(
-        item.startswith("lamp") for item in shown
-    )
-    assert shown == best(model, mixed[::-1])
+    match = model.parts.match(past_of(mixed, model.places.of, model.scale))
+    assert match is not None
+    of_kind = {
+        kind: match[[model.places.of[f"{kind}{k}"] for k in range(4, 12)]].mean()
+        for kind in ("tea", "lamp")
+    }
+    assert of_kind["tea"] > of_kind["lamp"]
+    assert best(model, mixed) == best(model, mixed[::-1])
 
 
 def test_whoever_is_new_sees_what_is_popular(model: RecommendModel) -> None:
