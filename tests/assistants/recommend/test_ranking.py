@@ -12,6 +12,7 @@ import pytest
 from tests.assistants.recommend import tea_shop
 from tests.assistants.recommend.tea_shop import START, WordEncoder, past_of_kind
 
+from tailorbird.assistants.recommend.catalogue.log import past_of
 from tailorbird.assistants.recommend.catalogue.records import Event, Item
 from tailorbird.assistants.recommend.ranking.fitting import fit_recommender
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
@@ -54,15 +55,18 @@ def test_one_click_is_enough_to_turn_the_list(model: RecommendModel) -> None:
         assert sum(item.startswith(kind) for item in shown) >= 3
 
 
-def test_what_was_done_last_counts_most(model: RecommendModel) -> None:
-    mixed = past_of_kind("lamp", 4) + [
-        replace(event, time=event.time + timedelta(days=1)) for event in past_of_kind("tea", 4)
+def test_the_order_in_time_counts_and_that_of_the_argument_does_not(model: RecommendModel) -> None:
+    lamps, teas = past_of_kind("lamp", 4), past_of_kind("tea", 4)
+    day = timedelta(days=1)
+    mixed = lamps + [replace(event, time=event.time + day) for event in teas]
+    swapped = teas + [replace(event, time=event.time + day) for event in lamps]
+    assert best(model, mixed) == best(model, mixed[::-1])
+    users = [
+        model.parts.user(past_of(events, model.places.of, model.scale))
+        for events in (mixed, mixed[::-1], swapped)
     ]
-    shown = best(model, mixed)
-    assert sum(item.startswith("tea") for item in shown) > sum(
-        item.startswith("lamp") for item in shown
-    )
-    assert shown == best(model, mixed[::-1])
+    np.testing.assert_array_equal(users[0], users[1])
+    assert not np.allclose(users[0], users[2], atol=1e-3)
 
 
 def test_whoever_is_new_sees_what_is_popular(model: RecommendModel) -> None:

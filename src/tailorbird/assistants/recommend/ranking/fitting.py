@@ -35,6 +35,8 @@ MAX_LEARNED = 5_000
 """Events of one user that are learned from, the latest: nobody outweighs all others."""
 N_MOMENTS = 8
 """Of each user, in what the ranker learns from."""
+N_NEW_MOMENTS = 2
+"""Of each user, with lists of new items alone; as many as the others would cost known users 3 %."""
 MIN_EVENTS = 20
 NEW_FRACTION = 0.2
 """Items that are taken for new while the ranker learns to order new ones."""
@@ -134,15 +136,16 @@ def cut_of(events: Sequence[Event], whole: Log, places: Places, fraction: float)
 def ranker_rows(parts: Parts, cut: Cut, settings: RecommendSettings) -> RankerRows:
     """Candidates at moments after the cut, by what was known before it.
 
-    Of the user's own past each moment knows all before itself, as a service does. Half of the lists
-    are among items that are taken for new, so that the trees learn to order those by content.
+    Of the user's own past each moment knows all before itself, as a service does. Some lists are
+    among items that are taken for new, so that the trees learn to order those by content.
     """
     rng = np.random.default_rng(settings.seed)
     is_new = rng.random(len(parts.catalogue)) < NEW_FRACTION
     features, labels, sizes = [], [], []
     bare = parts.as_new(is_new)
-    for known, allowed in ((parts, None), (bare, is_new)):
-        for moment in _moments(cut, rng):
+    sides = ((parts, None, N_MOMENTS), (bare, is_new, N_NEW_MOMENTS))
+    for known, allowed, n_moments in sides:
+        for moment in _moments(cut, rng, n=n_moments):
             found, row = features_at(known, moment, settings, among=allowed)
             label = np.isin(found, moment.targets).astype(np.int64)
             if label.any():  # a list with nothing liked teaches no order
@@ -177,7 +180,7 @@ def taste_of(parts: Parts, cut: Cut, *, say: Say) -> float:
     return best_taste
 
 
-def _moments(cut: Cut, rng: np.random.Generator, n: int = N_MOMENTS) -> list[Moment]:
+def _moments(cut: Cut, rng: np.random.Generator, *, n: int) -> list[Moment]:
     """Of everybody who did something after the cut, *n* at random."""
     until = float(cut.whole.past.time.max()) + 1.0
     return moments_of(cut.whole, cut.time_s, until, shares=np.sort(rng.random(n)))

@@ -145,14 +145,22 @@ class Parts:
         left = sparse.diags_array((~chosen).astype(np.float32))
         neighbours = sparse.csr_matrix(left @ self.knn.neighbours @ left)
         p = self.popularity
-        counts = [np.where(chosen, 0.0, one).astype(np.float32) for one in (p.total, p.recent)]
-        liking = np.where(chosen, 0.0, p.liking).astype(np.float32)
+
+        def without(values: Floats) -> Floats:
+            return np.where(chosen, 0.0, values).astype(np.float32)
+
+        bare_counts = Popularity(
+            without(p.total),
+            without(p.recent),
+            without(p.liking),
+            np.where(chosen, np.nan, p.first),
+        )
         return replace(
             self,
             vectors=vectors,
             als=replace(self.als, items=factors),
             knn=Knn(neighbours),
-            popularity=Popularity(*counts, liking, np.where(chosen, np.nan, p.first)),
+            popularity=bare_counts,
         )
 
 
