@@ -36,7 +36,7 @@ def log_ratios(negatives: Floats, mean: Floats, dispersion: Floats) -> Floats:
 
     >>> found = log_ratios(np.array([4.0]), np.array([1.0]), np.array([0.02]))
     >>> [round(float(one), 1) for one in np.exp(found[0])]
-    [3.1, 5.8, 10.1, 9.8, 1.3, 0.0]
+    [3.0, 5.6, 10.1, 10.6, 1.5, 0.0]
     """
     size = 1.0 / dispersion[:, None]
     raised = np.log((FACTORS * mean[:, None] + size) / (mean[:, None] + size))
