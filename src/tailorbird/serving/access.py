@@ -16,6 +16,7 @@ from tailorbird.errors import ForbiddenError
 from tailorbird.serving.admission import Access, open_access
 from tailorbird.serving.keys import Keys
 from tailorbird.serving.persons import LOCAL, OWNER, ROLES, VISITOR, Person, role_of
+from tailorbird.serving.user_tokens import user_named
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, Role
 
@@ -31,6 +32,7 @@ __all__ = [
     "note_action",
     "open_access",
     "role_of",
+    "user_named",
 ]
 
 
