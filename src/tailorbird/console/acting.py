@@ -10,7 +10,7 @@ from nicegui import ui
 from tailorbird.console.drawing import text
 from tailorbird.errors import TailorbirdError
 from tailorbird.serving import Service
-from tailorbird.serving.languages import error_said
+from tailorbird.serving.access import error_said
 
 Result = TypeVar("Result")
 Do = Callable[[], Any]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tailorbird.serving.languages import Language as Language
-from tailorbird.serving.languages import preferred_language as preferred_language
+from tailorbird.serving.access import Language as Language
+from tailorbird.serving.access import preferred_language as preferred_language
 
 Words = dict[Language, dict[str, str]]
 """What one page says, by language and key."""

@@ -21,7 +21,7 @@ from tailorbird.errors import (
     TailorbirdError,
     UnavailableError,
 )
-from tailorbird.serving.languages import error_said, said
+from tailorbird.serving.access import error_said, said
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tailorbird import records
 from tailorbird.knowledge.uploads import State
 from tailorbird.knowledge.uploads import Upload as Taken
-from tailorbird.serving.languages import said
+from tailorbird.serving.access import said
 from tailorbird.serving.schemas import ErrorDetail
 from tailorbird.store.tables import DocumentRow
 
