@@ -11,8 +11,7 @@ from sqlalchemy import select
 
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge import KnowledgeBase
-from tailorbird.knowledge.base import Added
-from tailorbird.knowledge.base import MAX_QUESTION_CHARS
+from tailorbird.knowledge.base import MAX_QUESTION_CHARS, Added
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ChunkRow
