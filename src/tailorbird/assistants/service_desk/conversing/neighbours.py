@@ -46,7 +46,7 @@ PRESENCE = ledger.table_of(PresenceRow)
 _ROWID: ColumnElement[int] = literal_column("turns.rowid")
 """Given in the order of commits, as one writes at a time."""
 _CONVERSATION = ledger.CONVERSATIONS.c
-LAST_ROW: Select[tuple[int]] = select(func.max(_ROWID)).select_from(ledger.TURNS)
+LAST_ROW: Select[Any] = select(func.max(_ROWID)).select_from(ledger.TURNS)
 NEW_TURNS = (
     select(
         _ROWID.label("row"), ledger.TURNS, _CONVERSATION.status, _CONVERSATION.agent,
@@ -144,7 +144,7 @@ class Neighbours:
         future.add_done_callback(_complain)
 
     def _look(self, connection: Connection, since: datetime, now: datetime) -> _Found:
-        last_row = connection.execute(LAST_ROW).scalar() or 0
+        last_row = int(connection.execute(LAST_ROW).scalar() or 0)
         turns: tuple[Any, ...] = ()
         if 0 <= self._last_row < last_row:
             turns = tuple(connection.execute(NEW_TURNS, {"last": self._last_row}))
