@@ -48,14 +48,13 @@ def test_a_visitors_key_names_nobody_and_a_token_names_one(
     local = ask_all(client, "u7", {})  # without keys whoever is on this machine is admin
     assert [one.status_code for one in local] == [201, 200, 200]
     keys = Keys(workspace)
-    agent, visitor = (
-        {"authorization": f"Bearer {keys.create(role, role)}"} for role in ("agent", "visitor")
-    )
+    agent = {"authorization": f"Bearer {keys.create('backend', 'agent')}"}
+    visitor = {"authorization": f"Bearer {keys.create('web', 'visitor')}"}
     client.app.state.access.keys.reload()  # type: ignore[attr-defined]
     assert [one.status_code for one in ask_all(client, "u7", agent)] == [201, 200, 200]
     refused = ask_all(client, "u7", visitor)
     assert [one.status_code for one in refused] == [403, 403, 403]
-    assert refused[0].json()["error"]["message"] == "visitor is visitor, and may not say who asks"
+    assert refused[0].json()["error"]["message"] == "web is visitor, and may not say who asks"
     assert refused[2].json()["error"]["type"] == "permission_error"
     assert [one.status_code for one in ask_all(client, None, visitor)] == [201, 200, 200]
 
