@@ -104,7 +104,7 @@ def supports(base: SmallBase) -> Iterator[tuple[str, LearnedSupport]]:
 def figures_of(ground: Grounding, embed: Embed, suffix: str = "") -> dict[str, Figures]:
     """Name of the support model → its figures."""
     base = SmallBase(ground.pieces, embed)
-    embed([one.text for one in ground.asked], True)  # all at once
+    base.prepare([one.text for one in ground.asked])
     found = {}
     for name, support in supports(base):
         found[f"{name}{suffix}"] = measure(ground.asked, base, support)

@@ -18,6 +18,7 @@ from benchmarks import ours as side
 from tailorbird.config import ModelSettings
 from tailorbird.knowledge.hard_negatives import WordIndex
 from tailorbird.knowledge.tuning import embed
+from tailorbird.knowledge.words import without_strange, words_of
 from tailorbird.modeling import TextModel, build_model
 from tailorbird.records import Passage
 from tailorbird.tuning.tasks import find_task
@@ -82,6 +83,16 @@ class SmallBase:
         return WordIndex([f"{one.question} {one.heading} {one.text}" for one in self.pieces])
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """The words that any piece has."""
+        texts = (f"{one.question} {one.heading} {one.text}" for one in self.pieces)
+        return frozenset(word for text in texts for word in words_of(text))
+
+    def prepare(self, questions: Sequence[str]) -> None:
+        """Embed *questions* all at once, and what is left of them without strange words."""
+        self.embed([*questions, *(without_strange(one, self.known)[0] for one in questions)], True)
+
+    @cached_property
     def _found(self) -> dict[tuple[str, int], list[Passage]]:
         return {}
 
@@ -92,7 +103,11 @@ class SmallBase:
         return self._found[question, k]
 
     def _search(self, question: str, k: int) -> list[Passage]:
-        cosines = self._vectors @ self.embed([question], True)[0]  # (N,)
+        without, strange = without_strange(question, self.known)
+        asked = self.embed([question, without if strange < 1 else question], True)  # (2, D)
+        cosines, eased = self._vectors @ asked[0], self._vectors @ (asked[1] - asked[0])  # (N,)
+        if not strange:
+            eased = np.zeros_like(eased)  # the same but for how it is written
         scores = self._words.scores(question)
         n = min(len(self.pieces), 4 * k)
         fused: dict[int, float] = {}
@@ -103,7 +118,13 @@ class SmallBase:
         best = sorted(fused, key=lambda i: -fused[i])[:k]
         background = (float(cosines.mean()), float(cosines.std()))
         return [
-            replace(self.pieces[i], score=fused[i], cosine=float(cosines[i]), background=background)
+            replace(
+                self.pieces[i],
+                score=fused[i],
+                cosine=float(cosines[i]),
+                background=background,
+                eased=float(eased[i]),
+            )
             for i in best
         ]
 

@@ -77,6 +77,10 @@ PASSAGES = {
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew
     ("assistants", "bundle.manifest"),  # what reads posts is kept under its checksum
     ("assistants", "bundle.writing"),  # as bundles are, in one step
+    ("assistants", "data.reading"),  # items and events are read as rows are
+    ("assistants", "data.rows"),  # and shaped as they are
+    ("assistants", "data.values"),  # as are their fields
+    ("cli", "assistants.recommend"),  # what its verbs do
     ("assistants", "data.duplicates"),  # one story in many papers is known as copies of rows are
     ("assistants", "evaluation.frame"),  # a daily report is framed as all pages are
     ("assistants", "evaluation.plots"),  # drawn as reports are

@@ -266,6 +266,8 @@ class Passage:
     """Of the vectors of the question asked and of what is searched, in [-1, 1]."""
     background: tuple[float, float] = field(default=(0.0, 0.0), compare=False)
     """Mean and standard deviation of the asked question's cosines with the pieces of the base."""
+    eased: float = field(default=0.0, compare=False)
+    """By how much the cosine grows where the question is asked without words the base never has."""
 
 
 @dataclass(frozen=True, slots=True)

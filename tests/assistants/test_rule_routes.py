@@ -46,7 +46,7 @@ def client(workspace: Workspace, noted: list[Any]) -> TestClient:
         request.state.person = Person("ada", role)
         return await call_next(request)
 
-    app.include_router(rule_routes(workspace, note=note))
+    app.include_router(rule_routes(workspace, note=note, intents=lambda: ("refund", "shipping")))
     return TestClient(app, raise_server_exceptions=False)
 
 
@@ -142,3 +142,19 @@ def test_agents_read_and_visitors_do_not(client: TestClient) -> None:
     assert client.post("/v1/rules/test", json={"text": "x"}, headers=agent).status_code == 403
     assert client.get("/v1/rules", headers=visitor).status_code == 403
     assert client.get("/v1/rules/changes?old=0", headers=visitor).status_code == 403
+
+
+def test_a_rule_names_an_intent_of_what_is_served(client: TestClient) -> None:
+    rule = "[[rule]]\nname = 'a'\nwhen = 'anger > 0.5'\naction = 'intent:{}'\n"
+    wrong = client.put("/v1/rules", json=CHANGE | {"rules": rule.format("refunds")})
+    assert wrong.status_code == 422
+    assert wrong.json()["error"] == {
+        "message": "'refunds' is no intent of the assistant",
+        "where": "rules:1 (a)",
+        "cure": "did you mean 'refund'?",
+    }
+    tried = {"text": "x", "rules": rule.format("refunds")}
+    assert client.post("/v1/rules/test", json=tried).status_code == 422
+    assert client.get("/v1/rules").json()["version"] == 0
+    right = client.put("/v1/rules", json=CHANGE | {"rules": rule.format("refund")})
+    assert right.json()["version"] == 1

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from tailorbird.errors import KnowledgeError
-from tailorbird.knowledge import Added, KnowledgeBase
-from tailorbird.knowledge.base import MAX_QUESTION_CHARS
+from tailorbird.knowledge import KnowledgeBase
+from tailorbird.knowledge.base import MAX_QUESTION_CHARS, Added
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ChunkRow

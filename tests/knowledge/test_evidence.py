@@ -80,3 +80,18 @@ def test_odd_questions_give_finite_numbers(question: str) -> None:
     empty = Passage("1", "d", "", "", 0.0)
     assert np.isfinite(evidence(question, [RETURNS, empty], Words.of(["a"]))).all()
     assert evidence(question, [], Words()).shape == (0, len(FEATURES))
+
+
+def test_words_that_a_base_loses_with_a_piece_are_unseen_from_then_on() -> None:
+    sofa = Passage("s", "d", "Sofas", "The sofa is blue.", 0.0)
+    lamp = Passage("l", "d", "Lamps", "The lamp is red.", 0.0)
+    words = Words.of(f"{one.question} {one.heading} {one.text}" for one in (sofa, lamp))
+    rest = words.without([sofa])
+    assert (words.has("sofa"), rest.has("sofa"), rest.has("lamp")) == (True, False, True)
+    assert (rest.n_pieces, rest.counts["is"]) == (1, 1)
+    assert of("blue sofa", lamp, words=rest)["unseen"] == [1.0]
+
+
+def test_what_a_strange_word_keeps_apart_is_measured_against_the_background() -> None:
+    eased = [replace(RETURNS, eased=value) for value in (0.1, -0.05, 2.0)]
+    assert of("return a tiger", *eased)["eased"] == pytest.approx([0.2, -0.1, 0.5])

@@ -78,7 +78,7 @@ def test_a_base_teaches_without_labels_what_it_can_answer() -> None:
         assert best(support, question)[0] < support.threshold, question
     assert best(support, KNOWN[0])[1] == "return-lamp"
     assert support.words.n_pieces == 40
-    assert support.expected["refused_answerable"] <= 0.05
+    assert support.expected["refused_answerable"] <= 0.07
     assert support.expected["refused_unanswerable"] > 0.3  # its pieces are much alike
     assert "held near" in support.provenance
 

@@ -24,9 +24,10 @@ from tailorbird.errors import ConfigError
 from tailorbird.serving import check_exposure
 from tailorbird.serving.access import Access, Keys, Person, needs, note_action
 from tailorbird.serving.access_routes import access_routes
-from tailorbird.serving.guard import Guard, Watch
+from tailorbird.serving.guard import Guard
 from tailorbird.serving.refusals import refuse_in_sentences
 from tailorbird.serving.sessions import Sessions
+from tailorbird.serving.watching import Lasting, Watch
 from tailorbird.store import Workspace
 
 from .conftest import UNKNOWN, Clock, CountingHasher
@@ -472,7 +473,7 @@ def test_a_browser_that_asks_first_is_told(open_door: Open) -> None:
     allowed = ask(SHOP)
     assert allowed.status_code == 204
     assert allowed.headers["access-control-allow-origin"] == SHOP
-    assert allowed.headers["access-control-allow-headers"] == "Content-Type"
+    assert allowed.headers["access-control-allow-headers"] == "Content-Type, X-Tailorbird-User"
     for refused in (ask(EVIL), ask(SHOP, "/v1/knowledge"), ask("https://shop.example.evil")):
         assert refused.status_code == 403
         assert "access-control-allow-origin" not in refused.headers
@@ -633,3 +634,87 @@ def test_a_socket_that_only_listens_ends_as_well(open_door: Open) -> None:
 
     asyncio.run(listen())
     assert sent == ["0", "1", "websocket.close"]
+
+
+# What goes on for long
+
+
+def test_a_socket_on_which_nothing_is_said_ends_as_well(open_door: Open) -> None:
+    door = open_door()
+    key = door.keys.create("ada", "agent")
+    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
+    sent: list[str] = []
+    heard: list[str] = []
+
+    async def wait(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await receive())["type"])
+
+    async def silence() -> Any:
+        await asyncio.sleep(20)
+
+    async def keep(message: Any) -> None:
+        sent.append(message["type"])
+
+    async def listen() -> None:
+        asked = asked_with(key)
+        asked.scope["state"] = {"person": await access.admit(asked)}
+        door.keys.revoke("ada")
+        door.clock.now_s += 2
+        await asyncio.wait_for(Watch(access, asked, silence, keep, look_s=0.01).run(wait), 10)
+
+    asyncio.run(listen())
+    assert (sent, heard) == (["websocket.close"], ["websocket.disconnect"])
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_stream_ends_soon_after_its_key_was_revoked(open_door: Open, has_begun: bool) -> None:
+    door = open_door()
+    key = door.keys.create("ada", "agent")
+    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
+    sent: list[Any] = []
+    is_closed: list[bool] = []
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if has_begun:
+                headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+            door.keys.revoke("ada")
+            await asyncio.sleep(20)
+        finally:
+            is_closed.append(True)
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    async def nothing() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def ask() -> None:
+        asked = asked_with(key)
+        asked.scope["state"] = {"person": await access.admit(asked)}
+        lasting = Lasting(access, asked, keep, look_s=0.01)
+        await asyncio.wait_for(lasting.run(stream, nothing), 10)
+
+    asyncio.run(ask())
+    assert is_closed == [True]
+    assert sent[0]["status"] == (200 if has_begun else 401)
+    assert sent[-1]["type"] == "http.response.body"
+    assert not sent[-1].get("more_body")
+
+
+def test_a_stream_of_a_key_that_is_right_goes_on_and_costs_no_hash(open_door: Open) -> None:
+    door = open_door()
+    key = door.keys.create("ada", "agent")
+    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
+
+    async def ask() -> int:
+        asked = asked_with(key)
+        person = await access.admit(asked)
+        before = door.hasher.n_verified
+        for _ in range(20):
+            door.clock.now_s += 300
+            assert await access.is_still(asked, person)  # type: ignore[arg-type]
+        return door.hasher.n_verified - before
+
+    assert asyncio.run(ask()) == 0

@@ -31,6 +31,7 @@ def test_the_migrated_schema_equals_the_tables(workspace: Workspace) -> None:
         "daily_lists",
         "decisions",
         "deployments",
+        "desk_agents",
         "documents",
         "drafts",
         "events",

@@ -66,7 +66,8 @@ def check(
     with api.open_workspace(workspace) as space:
         texts = _texts(files, space)
         before = rules.load_rules(space)
-    new = rules.RuleSet.read(*texts)
+        intents = _intents(texts[0], space)
+    new = rules.RuleSet.read(*texts, intents=intents)
     found: dict[str, Any] = {
         "n_rules": len(new.rules),
         "n_facts": len(new.facts),
@@ -97,7 +98,14 @@ def save(
     with api.open_workspace(workspace) as space:
         before = rules.load_rules(space)
         author, texts = getpass.getuser(), _texts(files, space)
-        version = rules.save_rules(space, *texts, author=author, note=note, based_on=before.version)
+        version = rules.save_rules(
+            space,
+            *texts,
+            author=author,
+            note=note,
+            based_on=before.version,
+            intents=_intents(texts[0], space),
+        )
         changes = rules.difference(before, rules.load_rules(space, version))
     if as_json:
         print_json({"version": version, "changes": changes})
@@ -197,6 +205,19 @@ def _texts(files: list[Path], space: Workspace) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             raise ConfigError("is not UTF-8 text", where=str(file)) from error
     return texts["rules"], texts["facts"]
+
+
+def _intents(rules_toml: str, space: Workspace) -> tuple[str, ...]:
+    """Those of the live bundle, which rules may name; none where there is no bundle."""
+    if "intent:" not in rules_toml:
+        return ()
+    from tailorbird.bundle import registry
+
+    live = registry.live_bundle(space)
+    path = live.path / "labels.json" if live is not None else None
+    if path is None or not path.is_file():
+        return ()
+    return tuple(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _values(given: list[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from nicegui import ui
 from tailorbird.console.drawing import text
 from tailorbird.errors import TailorbirdError
 from tailorbird.serving import Service
+from tailorbird.serving.access import error_said
 
 Result = TypeVar("Result")
 Do = Callable[[], Any]
@@ -28,6 +29,11 @@ def intents_of(service: Service) -> tuple[str, ...]:
     """The intents of what is served, by name; none where it does not tell them."""
     predictor = service.engine.predictor
     return tuple(sorted(predictor.labels)) if isinstance(predictor, HasLabels) else ()
+
+
+def problem_said(error: TailorbirdError, words: dict[str, str]) -> str:
+    """*error* in the language of *words*."""
+    return error_said(error, "zh" if words["code"] == "zh" else "en")
 
 
 def button(name: str, do: Do, *classes: str) -> ui.element:
@@ -68,12 +74,17 @@ class Said:
             self._sentence, self._is_problem = sentence, is_problem
             self._line.refresh()
 
+    def complain(self, error: TailorbirdError) -> None:
+        """Say what went wrong."""
+        sentence = problem_said(error, self._words)
+        self.say(self._words["failed_because"].format(sentence=sentence), is_problem=True)
+
     async def attempt(self, doing: Awaitable[Result]) -> Result | None:
         """What comes of *doing*; where it fails it is said why, and nothing comes."""
         try:
             done = await doing
         except TailorbirdError as error:
-            self.say(f"{self._words['failed']}: {error}", is_problem=True)
+            self.complain(error)
             return None
         self.say("")
         return done

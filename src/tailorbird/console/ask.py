@@ -11,6 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
+from tailorbird.console.acting import problem_said
 from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.drawing import svg, text
 from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
@@ -126,7 +127,7 @@ class AskPage:
         try:
             answer = await self._service.predict([asked], user="console")
         except TailorbirdError as error:
-            self._problem = str(error)
+            self._problem = problem_said(error, self._words)
         else:
             latency_ms = 1000 * (time.perf_counter() - started_s)
             self._tries.insert(0, tried(asked, answer, latency_ms))

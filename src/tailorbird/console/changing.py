@@ -10,6 +10,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from tailorbird.console import deploying
+from tailorbird.console.acting import problem_said
 from tailorbird.console.bundle_facts import find_bundle, list_bundles
 from tailorbird.console.comparing import show_figures
 from tailorbird.console.drawing import text
@@ -133,7 +134,8 @@ class _Form:
         except TailorbirdError as error:
             log.warning("what is live could not be changed: %s", error)
             self._is_busy = False
-            self._say(f"{self._words['failed']}: {error}", is_problem=True)
+            sentence = problem_said(error, self._words)
+            self._say(self._words["failed_because"].format(sentence=sentence), is_problem=True)
             return
         ui.navigate.to(BUNDLES.removeprefix(PATH))  # NiceGUI adds where it is mounted
 

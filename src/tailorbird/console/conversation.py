@@ -10,7 +10,7 @@ from nicegui import ui
 from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.assistants.service_desk.conversing.attributing import Attributed
 from tailorbird.assistants.service_desk.conversing.desk import Card
-from tailorbird.console.acting import Said, button, many_lines
+from tailorbird.console.acting import Said, button, many_lines, problem_said
 from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.desk_list import reason_in_words
 from tailorbird.console.drawing import svg, text
@@ -253,10 +253,14 @@ class ConversationPane:
             await self.load(self.chosen)
             row = self._card.conversation if self._card else None
             first = row.agent if row is not None and row.status == "agent" else ""
-            said = self._words["desk_first"].format(agent=first) if first else str(error)
+            said = (
+                self._words["desk_first"].format(agent=first)
+                if first
+                else problem_said(error, self._words)
+            )
             self._said.say(said, is_problem=True)
         except TailorbirdError as error:
-            self._said.say(f"{self._words['failed']}: {error}", is_problem=True)
+            self._said.complain(error)
         else:
             await self.load(self.chosen)
             ui.run_javascript(FOCUS)

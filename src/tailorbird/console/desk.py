@@ -169,7 +169,7 @@ class DeskPage:
             name = " ".join((field.value or "").split())[:NAME_CHARS]
             if name == self._name():
                 return
-            self._desk.presence.leave(self._name())
+            self._desk.leave(self._name())
             nicegui_app.storage.user["desk_name"] = name
             field.value = self._name()
             await self._desk.heartbeat(self._name())

@@ -18,7 +18,7 @@ SIGN_IN = """async (event) => {
   said.textContent = "";
   const answer = await fetch("/v1/session", {
     method: "POST",
-    headers: {"Content-Type": "application/json"},
+    headers: {"Content-Type": "application/json", "Accept-Language": document.documentElement.lang},
     body: JSON.stringify({key: form.elements.key.value}),
   });
   if (answer.ok) { location.reload(); return; }

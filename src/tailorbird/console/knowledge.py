@@ -23,7 +23,7 @@ from tailorbird.console.frame import (
 from tailorbird.console.markup import bar, link, moment, section, table
 from tailorbird.console.uploading import DropZone
 from tailorbird.errors import TailorbirdError
-from tailorbird.knowledge import Added, KnowledgeBase
+from tailorbird.knowledge import KnowledgeBase
 from tailorbird.records import Passage
 from tailorbird.serving.access import Person, note_action
 from tailorbird.store.tables import ChunkRow, DocumentRow
@@ -80,7 +80,7 @@ class KnowledgePage:
         text(words["knowledge_heading"], tag="h1")
         text(words["knowledge_lead"], "tb-lead tb-soft", tag="p")
         if self._person.may("admin"):
-            DropZone(self._base, words, self._kept).build()
+            await DropZone(self._base, self._person.name, words, self._kept).build()
         self._documents = ui.refreshable(self._show_documents)
         self._passages = ui.refreshable(self._show_passages)
         await self._read()
@@ -106,8 +106,7 @@ class KnowledgePage:
 
         self._rows = await asyncio.to_thread(look)
 
-    async def _kept(self, added: Added) -> None:
-        await asyncio.to_thread(self._note, "add document", added.name)
+    async def _kept(self) -> None:
         await self._read()
         self._documents.refresh()
 
@@ -173,7 +172,7 @@ class KnowledgePage:
             self._found = await asyncio.to_thread(self._base.search, self._asked, k=N_FOUND)
         except TailorbirdError as error:
             self._found = []
-            self._said.say(f"{self._words['failed']}: {error}", is_problem=True)
+            self._said.complain(error)
         else:
             self._said.say("" if self._found else self._words["knowledge_found_none"])
         self._passages.refresh()

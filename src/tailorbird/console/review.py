@@ -10,7 +10,14 @@ from nicegui.events import KeyEventArguments
 from starlette.requests import Request
 
 from tailorbird.assistants.service_desk import ServiceDesk
-from tailorbird.console.acting import Said, button, intents_of, many_lines, one_line
+from tailorbird.console.acting import (
+    Said,
+    button,
+    intents_of,
+    many_lines,
+    one_line,
+    problem_said,
+)
 from tailorbird.console.desk_list import ago
 from tailorbird.console.drawing import text
 from tailorbird.console.frame import (
@@ -246,7 +253,8 @@ class ReviewPage:
         try:
             await doing
         except TailorbirdError as error:
-            said, is_problem = f"{self._words['failed']}: {error}", True
+            sentence = problem_said(error, self._words)
+            said, is_problem = self._words["failed_because"].format(sentence=sentence), True
         else:
             said, is_problem = self._words[done], False
         finally:

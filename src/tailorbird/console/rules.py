@@ -159,7 +159,7 @@ class RulesPage:
             return None
 
     def _complain(self, error: TailorbirdError) -> None:
-        self._said.say(f"{self._words['failed']}: {error}", is_problem=True)
+        self._said.complain(error)
         which, line = place_of(str(error)) if isinstance(error, KnowledgeError) else ("", 0)
         for name, editor in (("rules", self._rules), ("facts", self._facts)):
             if name == which:

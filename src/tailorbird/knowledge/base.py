@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ from tailorbird.knowledge.documents import (
 )
 from tailorbird.knowledge.encoding import Embeds
 from tailorbird.knowledge.shelf import Entry, Shelf
+from tailorbird.knowledge.uploads import Uploads
+from tailorbird.knowledge.words import without_strange
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ChunkRow, DocumentRow
@@ -106,16 +109,26 @@ class KnowledgeBase:
         self._looked_s = 0.0
         self._following = threading.Lock()
 
-    def add(self, name: str, content: bytes) -> Added:
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Documents that are taken in aside."""
+        return Uploads(
+            self.workspace,
+            lambda name, content, progress: self.add(name, content, on_progress=progress),
+        )
+
+    def add(self, name: str, content: bytes, *, on_progress: Progress | None = None) -> Added:
         """Keep a document, in place of the one of that name.
 
         One with the same bytes is left alone; of one that changed only the new pieces are embedded.
+        *on_progress* hears of them in place of the one that hears of all; what it raises ends it.
 
         Raises KnowledgeError that says what is wrong with the document; the old one then stays.
         """
         check_name(name)
         same = self._unchanged(name, hash_of(content))
-        return same or self._keep(read_document(name, content, limits=self.limits))
+        progress = on_progress or self._on_progress
+        return same or self._keep(read_document(name, content, limits=self.limits), progress)
 
     def remove(self, name: str) -> bool:
         """Forget a document; False where there is none of that name."""
@@ -154,9 +167,8 @@ class KnowledgeBase:
         shelf = self._follow().shelf
         if not question or not shelf.entries or k < 1:
             return []
-        vector = self.encoder.embed([question], is_query=True)[0]  # (D,)
         wanted = max(k, N_RERANKED) if reranker is not None else k
-        found = list(shelf.search(question, vector, wanted))
+        found = self._found(shelf, question, wanted)
         if reranker is not None:
             texts = [f"{one.question}\n{one.text}" if one.question else one.text for one in found]
             scores = reranker.scores(question, texts)
@@ -167,6 +179,17 @@ class KnowledgeBase:
             sure = self.support.probabilities(question, found)
             found = [replace(one, support=float(p)) for one, p in zip(found, sure, strict=True)]
         return found
+
+    def _found(self, shelf: Shelf, question: str, n: int) -> list[Passage]:
+        """What *shelf* has for the *question*, and how much the words it lacks are in the way."""
+        without, strange = without_strange(question, shelf.words)
+        asked = [question, without] if 0 < strange < 1 else [question]
+        vectors = self.encoder.embed(asked, is_query=True)  # (1 or 2, D)
+        found = shelf.search(question, vectors[0], n)
+        if not strange:
+            return list(found)
+        eased = vectors[-1] - vectors[0]  # (D,) nothing where all that tells is strange
+        return [replace(one, eased=float(shelf.vector(one.id) @ eased)) for one in found]
 
     def refresh(self) -> None:
         """Follow what this or any other process has changed; cheap where nothing has."""
@@ -219,7 +242,7 @@ class KnowledgeBase:
             return {}
         mine = self.encoder.hash
         others = [piece for piece in pieces if piece.encoder != mine or piece.vector is None]
-        made = self._embed([piece.searched for piece in others])
+        made = self._embed([piece.searched for piece in others], self._on_progress)
         new = {piece.id: row for piece, row in zip(others, made, strict=True)}
         if new:
             with self.workspace.writing() as session:
@@ -227,11 +250,11 @@ class KnowledgeBase:
         stored = {piece.id: piece.vector for piece in pieces if piece.vector is not None}
         return {name: as_vector(row) for name, row in (stored | new).items()}
 
-    def _embed(self, texts: Sequence[str]) -> list[bytes]:
+    def _embed(self, texts: Sequence[str], on_progress: Progress) -> list[bytes]:
         """(D,) fp16 of each text, as it is stored."""
         made: list[bytes] = []
         for i in range(0, len(texts), rows.BATCH):
-            self._on_progress(i, len(texts))
+            on_progress(i, len(texts))
             part = self.encoder.embed(texts[i : i + rows.BATCH], is_query=False)
             made += [row.astype("<f2").tobytes() for row in part]
         return made
@@ -246,13 +269,13 @@ class KnowledgeBase:
             )
         return Added(name, "unchanged", row.kind, n_chunks or 0, 0)
 
-    def _keep(self, document: Document) -> Added:
+    def _keep(self, document: Document, on_progress: Progress) -> Added:
         """Embed what is new of a *document*, then put all of it in the place of the old one."""
         pieces = cut(document)
         with self.workspace.sessions() as session:
             vectors = rows.vectors(session, document.name, self.encoder.hash)
         new = [piece for piece in pieces if piece.id not in vectors]
-        made = self._embed([piece.searched for piece in new])
+        made = self._embed([piece.searched for piece in new], on_progress)
         vectors |= {piece.id: row for piece, row in zip(new, made, strict=True)}
         with self.workspace.writing() as session:
             is_new = rows.replace(session, document, self._rows(document, pieces, vectors))

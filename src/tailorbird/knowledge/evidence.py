@@ -1,4 +1,4 @@
-"""What speaks for a passage answering a question: ten numbers that a person can look at.
+"""What speaks for a passage answering a question: eleven numbers that a person can look at.
 
 They compare with each other across bases, languages and encoders: cosines are taken against the
 question's own background in the base, and words count by how rarely the base has them. Shape
@@ -32,6 +32,7 @@ FEATURES: tuple[tuple[str, str], ...] = (
     ("match", "Dice of the question's words and those of what the passage answers"),
     ("shape", "the same of pairs of characters, which forgives typing errors"),
     ("unseen", "share of the question's words that the base never has"),
+    ("eased", "how much nearer it is to the question without such words, at most 0.5"),
     ("length", "how long the question is: log(1 + words) / 3"),
     ("chinese", "1 where the question is Chinese"),
 )
@@ -95,6 +96,14 @@ class Words:
             n_pieces += 1
         return cls(n_pieces, dict(counts))
 
+    def without(self, pieces: Iterable[Passage]) -> Words:
+        """The same where the *pieces* were taken away: what was theirs alone is a strange word."""
+        counts, n_pieces = Counter(self.counts), self.n_pieces
+        for one in pieces:
+            counts.subtract(set(terms(f"{one.question} {one.heading} {one.text}")))
+            n_pieces -= 1
+        return Words(n_pieces, {term: n for term, n in counts.items() if n > 0})
+
     def weight(self, term: str) -> float:
         """In [0, 1]: the inverse document frequency of BM25 over the most it can be.
 
@@ -125,7 +134,7 @@ def evidence(question: str, passages: Sequence[Passage], words: Words) -> Floats
     asked = set(terms(question))
     weight = words.total(asked) or 1.0
     unseen = words.total(term for term in asked if not words.has(term)) / weight
-    about = [unseen, math.log1p(len(asked)) / 3, float(language_of(question) == "zh")]
+    about = [math.log1p(len(asked)) / 3, float(language_of(question) == "zh")]
     near = [_nearness(passage) for passage in passages]
     rows = []
     for k, passage in enumerate(passages):
@@ -137,7 +146,9 @@ def evidence(question: str, passages: Sequence[Passage], words: Words) -> Floats
         all_terms = set(terms(f"{passage.question} {passage.heading} {passage.text}"))
         coverage = words.total(asked & all_terms) / weight
         match, shape = _likeness(question, asked, passage, words)
-        rows.append([near[k], height, lead, echo, coverage, match, shape, *about])
+        eased = float(np.clip(passage.eased / max(1e-3, 1.0 - mean), -0.5, 0.5))
+        odd = [unseen, eased]
+        rows.append([near[k], height, lead, echo, coverage, match, shape, *odd, *about])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
 
 

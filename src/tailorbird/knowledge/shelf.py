@@ -59,11 +59,18 @@ class Shelf:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = list(entries)
+        self._places = {entry.id: place for place, entry in enumerate(self.entries)}
         vectors = [entry.vector for entry in self.entries]
         self._dense = DenseIndex(np.stack(vectors) if vectors else np.empty((0, 0), np.float32))
         some = vectors[:: -(-len(vectors) // N_BACKGROUND) or 1]
         self._some = np.stack(some) if some else np.empty((0, 0), np.float32)  # (S, D)
         self._words = WordIndex([entry.words for entry in self.entries])
+        self.words = frozenset(word for entry in self.entries for word in entry.words)
+        """Those that any piece has."""
+
+    def vector(self, piece: str) -> np.ndarray:
+        """(D,) of the piece with this id."""
+        return self.entries[self._places[piece]].vector
 
     def search(self, question: str, vector: np.ndarray, n: int) -> Sequence[Passage]:
         """The *n* pieces that fit best, by their (D,) *vector* and by their words; best first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,7 +38,7 @@ MIN_PIECES = 8
 class Goal:
     """What a threshold is to refuse."""
 
-    answerable: float = 0.05
+    answerable: float = 0.07
     """At most this share of the questions that can be answered, in [0, 1)."""
     unanswerable: float = 0.92
     """Where more of those that cannot would be refused, the threshold is lower."""
@@ -112,15 +112,17 @@ def own_searches(
     """
     rng = random.Random(seed)
     drawn = rng.sample(list(pieces), min(n_questions, len(pieces)))
-    n_same = Counter(one.text for one in pieces)
+    of_text: defaultdict[str, list[Passage]] = defaultdict(list)
+    for one in pieces:
+        of_text[one.text].append(one)
     found: list[Searched] = []
     for piece in drawn:
         question = own_question(piece)
         if not question:
             continue
-        has_twins = bool(piece.question) and n_same[piece.text] > 1
+        has_twins = bool(piece.question) and len(of_text[piece.text]) > 1
         asked = question if has_twins else reword(question, rng)
-        passages = search(asked, 2 * N_FOUND + n_same[piece.text])
+        passages = search(asked, 2 * N_FOUND + len(of_text[piece.text]))
         if has_twins:
             passages = [one for one in passages if one.question != question]
         first = list(passages[:N_FOUND])
@@ -129,7 +131,8 @@ def own_searches(
             found.append(Searched(asked, first, answers, words))
         others = [one for one in passages if not _is_twin(one, piece)][:N_FOUND]
         if others:
-            found.append(Searched(asked, others, [False] * len(others), words))
+            rest = words.without(gone for gone in of_text[piece.text] if _is_twin(gone, piece))
+            found.append(Searched(asked, others, [False] * len(others), rest))
     return found
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,14 +39,59 @@ def words_of(text: str) -> list[str]:
     >>> words_of("How do I return the boxes?"), words_of("我想退货")
     (['return', 'box'], ['想', '退货'])
     """
+    jieba = _rjieba()
+    found: list[str] = []
+    for run in _WORD.findall(unicodedata.normalize("NFKC", text).lower()):
+        found += jieba.cut_for_search(run) if _HAN.match(run) else [_stem(run)]
+    return [word for word in found if word not in STOP_WORDS]
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of *text* stand, the Chinese ones as jieba cuts them.
+
+    >>> text = "我想买 two boxes"
+    >>> [text[start:end] for start, end in word_spans(text)]
+    ['我', '想', '买', 'two', 'boxes']
+    """
+    found: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if not _HAN.match(match[0]):
+            found.append(match.span())
+            continue
+        place = match.start()
+        for word in _rjieba().cut(match[0]):
+            found.append((place, place + len(word)))
+            place += len(word)
+    return found
+
+
+def without_strange(text: str, known: Container[str]) -> tuple[str, float]:
+    """*text* without the words that are not *known*, and their share of the telling ones.
+
+    A Chinese word is known by any of its parts; words that say little are never strange.
+
+    >>> without_strange("Do you sell live tigers?", {"sell", "buy"})
+    ('Do you sell?', 0.6666666666666666)
+    """
+    text = unicodedata.normalize("NFKC", text)
+    kept, n_telling, n_strange, place = "", 0, 0, 0
+    for start, end in word_spans(text):
+        words = words_of(text[start:end])
+        n_telling += bool(words)
+        if not words or any(word in known for word in words):
+            continue
+        n_strange += 1
+        kept += text[place:start].rstrip()
+        place = end
+    return kept + text[place:], n_strange / max(1, n_telling)
+
+
+def _rjieba() -> Any:
     try:
         import rjieba
     except ImportError as error:
         raise missing_extra("rjieba", extra="knowledge") from error
-    found: list[str] = []
-    for run in _WORD.findall(unicodedata.normalize("NFKC", text).lower()):
-        found += rjieba.cut_for_search(run) if _HAN.match(run) else [_stem(run)]
-    return [word for word in found if word not in STOP_WORDS]
+    return rjieba
 
 
 def _stem(word: str) -> str:

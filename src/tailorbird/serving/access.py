@@ -15,7 +15,9 @@ from starlette.requests import HTTPConnection
 from tailorbird.errors import ForbiddenError
 from tailorbird.serving.admission import Access, open_access
 from tailorbird.serving.keys import Keys
+from tailorbird.serving.languages import Language, error_said, preferred_language, said
 from tailorbird.serving.persons import LOCAL, OWNER, ROLES, VISITOR, Person, role_of
+from tailorbird.serving.user_tokens import user_named
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AdminActionRow, Role
 
@@ -26,11 +28,16 @@ __all__ = [
     "VISITOR",
     "Access",
     "Keys",
+    "Language",
     "Person",
+    "error_said",
     "needs",
     "note_action",
     "open_access",
+    "preferred_language",
     "role_of",
+    "said",
+    "user_named",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,6 +15,7 @@ from tailorbird.errors import UnavailableError
 from tailorbird.serving.access import Access, Keys, Person, needs, note_action
 from tailorbird.serving.schemas import ErrorResponse
 from tailorbird.serving.sessions import Session, take_back
+from tailorbird.serving.user_tokens import MAX_HOURS, MAX_USER_CHARS, USER_HEADER
 from tailorbird.store.tables import AdminActionRow, Role
 
 REFUSALS = {
@@ -28,6 +29,7 @@ REFUSALS = {
 }
 
 Visitor = Annotated[Person, needs("visitor")]
+Agent = Annotated[Person, needs("agent")]
 Admin = Annotated[Person, needs("admin")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many.")]
 Before = Annotated[
@@ -71,6 +73,25 @@ class CreatedKey(BaseModel):
     key: str
 
 
+class NewUserToken(BaseModel):
+    """For whom a token is."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"user": "ada", "hours": 12}]}
+    )
+
+    user: str = Field(description="As your own system calls them.", max_length=MAX_USER_CHARS)
+    hours: float = Field(default=12.0, gt=0, le=MAX_HOURS, description="How long it counts.")
+
+
+class CreatedUserToken(BaseModel):
+    """A token, for the page of one user."""
+
+    user: str
+    token: str = Field(description=f"To be sent as {USER_HEADER}.")
+    until: datetime
+
+
 class KeyInfo(BaseModel):
     """A key, without its secret."""
 
@@ -104,10 +125,17 @@ class AdminActions(BaseModel):
 
 
 def access_routes(access: Access) -> APIRouter:
-    """``/v1/session``, ``/v1/admin/keys`` and ``/v1/admin/actions``."""
+    """``/v1/session``, ``/v1/user-tokens``, ``/v1/admin/keys`` and ``/v1/admin/actions``."""
     router = APIRouter(prefix="/v1", tags=["access"], responses=_refusals(401, 403, 422, 429, 503))
     _add_session_routes(router, access)
     _add_admin_routes(router, access)
+
+    @router.post("/user-tokens", summary="Let a visitor's page speak for one user", status_code=201)
+    def create_user_token(new: NewUserToken, person: Agent) -> CreatedUserToken:
+        token, until_s = access.user_tokens.give(new.user, hours=new.hours)
+        until = datetime.fromtimestamp(until_s, UTC)
+        return CreatedUserToken(user=new.user, token=token, until=until)
+
     return router
 
 

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -25,6 +26,7 @@ from tailorbird.serving.sessions import (
     Sessions,
     secret_in,
 )
+from tailorbird.serving.user_tokens import USER_HEADER, UserTokens
 from tailorbird.store import Workspace
 
 API = "/v1"
@@ -39,6 +41,8 @@ MAX_KEY_CHARS = 512
 MAX_CHECKS = 64
 """Keys that are hashed or wait for it; a flood of wrong ones shall not take the machine."""
 SIGN_IN_AGAIN = "sign in again"
+NOBODY = Person("", "visitor")
+"""Who has a key that was revoked."""
 
 
 class Access:
@@ -56,10 +60,12 @@ class Access:
         sessions: Sessions,
         *,
         keys: Keys | None = None,
+        user_tokens: UserTokens | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.keys = keys
         self.sessions = sessions
+        self.user_tokens = user_tokens or UserTokens(secrets.token_urlsafe(32))
         self.clock = clock
         self._own_key = serving.api_key
         self._is_chat_public = serving.public_chat
@@ -87,12 +93,15 @@ class Access:
             return refusal(
                 403, f"{person.name} is {person.role}, and this is for agents", where=METRICS
             )
-        return self._too_often(asked, person) or person
+        return self._too_often(asked, person) or self._for_user(asked, person)
 
     async def is_still(self, asked: HTTPConnection, person: Person) -> bool:
         """Whether who was let in as *person* would be now: of use where a request goes on."""
         await self._look()
-        return await self._who(asked) == person
+        now: Person | Response | None = self._still(asked)
+        if now is None:
+            now = await self._who(asked)
+        return isinstance(now, Person) and self._for_user(asked, now) == person
 
     def cors(self, asked: HTTPConnection) -> dict[str, str]:
         """The headers that let a listed page read the answer; none for all others."""
@@ -124,6 +133,29 @@ class Access:
             is_own = secrets.compare_digest(session.holder.encode(), own.encode())
             return OWNER if self._own_key and is_own else None
         return self.keys.holder(session.holder) if self.keys is not None else None
+
+    def _still(self, asked: HTTPConnection) -> Person | None:
+        """Whose the key in the header is, which was found right before; None where there is none.
+
+        It takes no slow hash, and a key that was revoked is no guess.
+        """
+        kind, _, sent = asked.headers.get("authorization", "").partition(" ")
+        key_id = key_id_of(_utf8(sent.strip()))
+        is_read = is_under(asked.scope["path"], API) or asked.scope["path"] == METRICS
+        if not is_read or kind.lower() != "bearer" or not key_id or self.keys is None:
+            return None
+        return (self.keys.holder(key_id) or NOBODY) if self.needs_keys else None
+
+    def _for_user(self, asked: HTTPConnection, person: Person) -> Person | Response:
+        """*person*, who acts for a user where a token says so."""
+        token = asked.headers.get(USER_HEADER, "")
+        if not token:
+            return person
+        user, problem = self.user_tokens.read(token)
+        if problem:
+            cure = "ask for another with POST /v1/user-tokens"
+            return refusal(401, problem, where=USER_HEADER, cure=cure)
+        return replace(person, user=user)
 
     async def _look(self) -> None:
         if self.keys is not None and not self.keys.is_fresh:
@@ -220,7 +252,7 @@ class Access:
         if method == "OPTIONS" and "access-control-request-method" in asked.headers and is_listed:
             allowed = {
                 "Access-Control-Allow-Methods": "GET, POST, DELETE",
-                "Access-Control-Allow-Headers": "Content-Type",
+                "Access-Control-Allow-Headers": f"Content-Type, {USER_HEADER}",
                 "Access-Control-Max-Age": "600",
             }
             return Response(status_code=204, headers=allowed)
@@ -271,6 +303,7 @@ def open_access(
         settings,
         Sessions(secret, hours=settings.session_hours),
         keys=Keys(workspace) if workspace else None,
+        user_tokens=UserTokens(secret),
     )
 
 

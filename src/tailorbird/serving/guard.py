@@ -11,14 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocketDisconnect
 
 from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
 from tailorbird.knowledge import documents
 from tailorbird.serving.admission import API, Access, is_under, open_access
-from tailorbird.serving.keys import FRESH_S, Keys
+from tailorbird.serving.keys import Keys
+from tailorbird.serving.languages import LANGUAGE, preferred_language
 from tailorbird.serving.refusals import refusal
+from tailorbird.serving.watching import Lasting, Watch
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "testserver"})
 """Names a local service answers to; ``testserver`` is the one in-process test clients use."""
@@ -88,6 +89,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         asked = HTTPConnection(scope)
+        LANGUAGE.set(preferred_language(asked.headers.get("accept-language", "")))
         send_guarded = self._guarded(asked, send)
         refused = await self._refused(asked)
         if refused is None:
@@ -96,7 +98,7 @@ class Guard:
                 return
             if is_under(scope["path"], API):
                 receive = self._limited(receive, self._limit(scope["path"]))
-            await self.app(scope, receive, send_guarded)
+            await Lasting(self.access, asked, send_guarded).run(self.app, receive)
         elif scope["type"] == "http":
             await refused(scope, receive, send_guarded)
         else:
@@ -160,48 +162,6 @@ class Guard:
             return message
 
         return receive_limited
-
-
-class Watch:
-    """An open socket, closed soon after the key or session behind it is worth nothing."""
-
-    def __init__(self, access: Access, asked: HTTPConnection, receive: Receive, send: Send) -> None:
-        self._access, self._asked = access, asked
-        self._receive, self._send = receive, send
-        self._checked_s = access.clock()
-        self._is_over = False
-
-    async def run(self, app: ASGIApp) -> None:
-        """Let *app* talk on the socket for as long as may be."""
-        try:
-            await app(self._asked.scope, self.receive, self.send)
-        except WebSocketDisconnect:
-            if not self._is_over:
-                raise
-
-    async def receive(self) -> Message:
-        """The next message; a disconnect where the time is over."""
-        message = await self._receive()
-        if message["type"] == "websocket.receive" and await self._ends():
-            return {"type": "websocket.disconnect", "code": 1008}
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Send *message*; WebSocketDisconnect where the time is over."""
-        if message["type"] == "websocket.send" and await self._ends():
-            raise WebSocketDisconnect(1008)
-        if not self._is_over:
-            await self._send(message)
-
-    async def _ends(self) -> bool:
-        now_s = self._access.clock()
-        if now_s - self._checked_s >= FRESH_S and not self._is_over:
-            self._checked_s = now_s
-            person = self._asked.scope["state"]["person"]
-            if not await self._access.is_still(self._asked, person):
-                self._is_over = True
-                await self._send({"type": "websocket.close", "code": 1008, "reason": "refused"})
-        return self._is_over
 
 
 def _too_large(limit: int) -> str:

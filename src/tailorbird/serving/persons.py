@@ -17,6 +17,8 @@ class Person:
 
     name: str
     role: Role
+    user: str | None = None
+    """Whom a signed token says they are; see `user_tokens`."""
 
     def may(self, role: Role) -> bool:
         """Whether they may do what *role* may.

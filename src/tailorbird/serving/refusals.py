@@ -24,6 +24,7 @@ from tailorbird.errors import (
     TailorbirdError,
     UnavailableError,
 )
+from tailorbird.serving.languages import said
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,9 @@ def refusal(
     cure: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The response of one refused request."""
-    error = {"message": message, "where": where, "cure": cure or CURES.get(status, "")}
+    """The response of one refused request, in the language that it asked for."""
+    cure = said(cure or CURES.get(status, ""))
+    error = {"message": said(message), "where": where, "cure": cure}
     if not error["cure"]:
         del error["cure"]
     return JSONResponse({"error": error}, status, headers=dict(headers or {}))

@@ -9,8 +9,9 @@ from fastapi import APIRouter, FastAPI, Security
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
 
-from tailorbird.serving.access import Access, open_access
+from tailorbird.serving.access import LOCAL, Access, Person, open_access, user_named
 from tailorbird.serving.access_routes import access_routes
 from tailorbird.serving.docs import add_docs
 from tailorbird.serving.guard import Guard
@@ -27,7 +28,7 @@ from tailorbird.serving.service import Service
 REFUSALS = {
     400: "The body is not JSON.",
     401: "The API key is missing or wrong.",
-    403: "From a page that may not do this.",
+    403: "From a page that may not do this, or for a user whom the key may not name.",
     413: "The body is too large.",
     415: "The body was not sent as JSON.",
     422: "The request breaks a limit or has the wrong form.",
@@ -78,8 +79,10 @@ def prediction_routes(service: Service, *, needs_key: bool) -> APIRouter:
             f"{settings.max_body_bytes:,} bytes together."
         ),
     )
-    async def predict(request: PredictRequest) -> PredictResponse:
-        answer = await service.predict(request.texts, user=request.user)
+    async def predict(request: PredictRequest, asked: Request) -> PredictResponse:
+        person: Person = getattr(asked.state, "person", LOCAL)
+        user = user_named(person, request.user)
+        answer = await service.predict(request.texts, user=user)
         return PredictResponse.of(answer)
 
     return router

@@ -23,7 +23,7 @@ class PredictRequest(BaseModel):
     user: str | None = Field(
         default=None,
         description="Who asks, as your own system calls them; kept with the text. A user with an "
-        "adapter is answered by that.",
+        "adapter is answered by that. Visitors may name nobody but whom their token names.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from tailorbird.assistants.service_desk.http import knowledge_routes as knowledge_routes_module
 from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_routes
 from tailorbird.config import ServingSettings
 from tailorbird.knowledge import KnowledgeBase
@@ -184,3 +186,30 @@ def test_others_are_answered_while_a_document_is_read(workspace: Workspace) -> N
         may_end.set()
         sending.join()
         assert len(client.get(DOCUMENTS).json()["documents"]) == 1
+
+
+def test_a_document_may_be_read_aside_and_looked_after(admin: TestClient) -> None:
+    sent = admin.put(f"{DOCUMENTS}/a.md", content=RETURNS, headers={"prefer": "respond-async"})
+    assert sent.status_code == 202
+    assert sent.headers["location"] == f"/v1/knowledge/uploads/{sent.json()['id']}"
+    end_s = time.monotonic() + 20
+    while (found := admin.get(sent.headers["location"]).json())["state"] != "done":
+        assert time.monotonic() < end_s, found
+        time.sleep(0.01)
+    assert (found["status"], found["n_chunks"], found["who"]) == ("added", 1, "ada")
+    assert admin.get("/v1/knowledge/uploads").json() == {"uploads": [found]}
+    assert admin.delete(sent.headers["location"]).status_code == 409
+    assert admin.get("/v1/knowledge/uploads/nowhere").status_code == 404
+
+
+def test_what_takes_long_is_read_on_aside_and_may_be_cancelled(
+    client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knowledge_routes_module, "WAIT_S", 0.0)
+    admin = client_of("admin")
+    sent = [admin.put(f"{DOCUMENTS}/{n}.md", content=RETURNS) for n in range(4)]
+    assert {one.status_code for one in sent} == {202}
+    ended = admin.delete(sent[-1].headers["location"])
+    assert ended.status_code in (200, 409)  # it may have been done already
+    assert client_of("agent").delete(sent[0].headers["location"]).status_code == 403
+    assert len(client_of("agent").get("/v1/knowledge/uploads").json()["uploads"]) == 4

@@ -18,6 +18,7 @@ from tailorbird.assistants.service_desk.conversing.desk import Desk
 from tailorbird.assistants.service_desk.conversing.drafts import Drafts, Learn
 from tailorbird.assistants.service_desk.conversing.events import Events
 from tailorbird.assistants.service_desk.conversing.exchange import MAX_UNSURE, Exchange, Respond
+from tailorbird.assistants.service_desk.conversing.neighbours import LOOK_S, Neighbours
 from tailorbird.assistants.service_desk.conversing.presence import Clock, Presence
 from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.assistants.service_desk.http.conversation_routes import conversation_routes
@@ -54,7 +55,8 @@ class ServiceDesk:
         self.books = Books(workspace, Writer(workspace), Events())
         self.presence = Presence(clock)
         self.conversations = Conversations(self.books)
-        self.desk = Desk(self.books, self.presence)
+        self.neighbours = Neighbours(self.books, self.presence)
+        self.desk = Desk(self.books, self.presence, self.neighbours)
         self.exchange = Exchange(self.books, respond, self.presence, max_unsure=max_unsure)
         self.drafts = Drafts(self.books, learn)
         self.audit = Audit(self.books)
@@ -70,13 +72,21 @@ class ServiceDesk:
         ]
 
     @contextlib.asynccontextmanager
-    async def running(self, *, sweep_s: float = SWEEP_S) -> AsyncIterator[None]:
-        """For the lifespan of the application: makes tickets of what nobody takes, then closes."""
+    async def running(
+        self, *, sweep_s: float = SWEEP_S, look_s: float = LOOK_S
+    ) -> AsyncIterator[None]:
+        """For the lifespan of the application: makes tickets of what nobody takes, then closes.
+
+        What other processes do is told at most *look_s* seconds later.
+        """
         sweeping = asyncio.create_task(self._sweep(sweep_s))
+        following = asyncio.create_task(self.neighbours.follow(look_s=look_s))
         try:
             yield
         finally:
             sweeping.cancel()
+            following.cancel()
+            self.neighbours.leave()
             self.books.events.close()
             await asyncio.to_thread(self.books.writer.close)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -59,6 +59,8 @@ class OpenDesk:
     knowledge: KnowledgeBase | None
     """None where the extra is not installed."""
     support: Follows | None = None
+    intents: Callable[[], Sequence[str]] = tuple
+    """Those of what is served now; none where that is not known."""
 
     def routers(self) -> list[APIRouter]:
         """All routes under ``/v1``, and the widget."""
@@ -66,19 +68,24 @@ class OpenDesk:
         found = [*self.service_desk.routers(), self.chat, widget_routes()]
         if self.knowledge is not None:
             note = partial(note_action, workspace)
-            found += [knowledge_routes(self.knowledge), rule_routes(workspace, note=note)]
+            found.append(knowledge_routes(self.knowledge))
+            found.append(rule_routes(workspace, note=note, intents=self.intents))
         return found
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """For the lifespan of the application; begins once a search takes no longer than others."""
         await asyncio.to_thread(self._warm_up)
+        if self.knowledge is not None:
+            self.knowledge.uploads.start()  # what a process before this one had not done
         following = asyncio.create_task(self._follow())
         try:
             async with self.service_desk.running():
                 yield
         finally:
             following.cancel()
+            if self.knowledge is not None:
+                await asyncio.to_thread(self.knowledge.uploads.close)
             if self.attendant.parts.scribe is not None:
                 self.attendant.parts.scribe.close()
 
@@ -142,4 +149,8 @@ def open_service_desk(
     # Whoever keeps the conversation themselves is promised no colleague, as none would see it.
     stateless = Attendant(unrecorded, settings, parts=replace(parts, has_desk=False))
     chat = chat_routes(stateless, serving=serving, desk=settings, audit=desk.audit)
-    return OpenDesk(desk, attendant, chat, knowledge, support)
+    return OpenDesk(desk, attendant, chat, knowledge, support, partial(_intents_of, service))
+
+
+def _intents_of(service: Service) -> tuple[str, ...]:
+    return tuple(sorted(getattr(service.engine.predictor, "labels", ())))

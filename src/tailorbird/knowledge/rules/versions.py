@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -80,6 +81,7 @@ def save_rules(
     author: str,
     note: str = "",
     based_on: int | None = None,
+    intents: Sequence[str] = (),
 ) -> int:
     """Check rules and facts, together and whole, and put them in force; returns their version.
 
@@ -93,8 +95,9 @@ def save_rules(
         author: whoever changed them.
         note: what for.
         based_on: the version that was edited; ConflictError where another is in force by now.
+        intents: those that ``intent:NAME`` may name, as of the live bundle; empty: any.
     """
-    RuleSet.read(rules_toml, facts_text)
+    RuleSet.read(rules_toml, facts_text, intents=intents)
     with workspace.writing() as session:
         latest = session.scalar(select(RuleSetRow).order_by(RuleSetRow.version.desc()).limit(1))
         number = latest.version if latest else 0

@@ -134,6 +134,18 @@ class KeyRow(Base, kw_only=True):
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime, default=None)
 
 
+class PresenceRow(Base, kw_only=True):
+    """An agent at the desk, as one process of the service heard them."""
+
+    __tablename__ = "desk_agents"
+
+    agent: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """The name of their key."""
+    process: Mapped[str] = mapped_column(String(36), primary_key=True)
+    heard: Mapped[datetime] = mapped_column(UtcDateTime, default_factory=utc_now)
+    """Their last heartbeat, some seconds more or less."""
+
+
 class AdminActionRow(Base, kw_only=True):
     """Something that changed how everybody is answered, or who may do what; never changed."""
 

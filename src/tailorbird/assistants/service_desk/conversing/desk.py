@@ -12,6 +12,7 @@ from tailorbird.assistants.service_desk.conversing import audit, ledger
 from tailorbird.assistants.service_desk.conversing.books import Books
 from tailorbird.assistants.service_desk.conversing.conversations import check_same
 from tailorbird.assistants.service_desk.conversing.events import DeskEvent
+from tailorbird.assistants.service_desk.conversing.neighbours import Neighbours
 from tailorbird.assistants.service_desk.conversing.presence import Presence
 from tailorbird.assistants.service_desk.conversing.words import notice
 from tailorbird.errors import ConflictError
@@ -54,15 +55,24 @@ Changed = tuple[ConversationRow, Sequence[DeskEvent]]
 class Desk:
     """Agents take conversations, answer, give them back to the assistant, and close them."""
 
-    def __init__(self, books: Books, presence: Presence) -> None:
+    def __init__(
+        self, books: Books, presence: Presence, neighbours: Neighbours | None = None
+    ) -> None:
         self.books = books
         self.presence = presence
+        self.neighbours = neighbours or Neighbours(books, presence)
 
     async def heartbeat(self, agent: str) -> list[str]:
         """*agent* is at the desk for the next half a minute; everybody who is."""
         if self.presence.beat(agent):
             self.books.events.publish([DeskEvent("presence", agent=agent)])
+        self.neighbours.beat(agent)
         return self.presence.agents
+
+    def leave(self, agent: str) -> None:
+        """*agent* goes."""
+        self.presence.leave(agent)
+        self.neighbours.leave(agent)
 
     async def request(self, conversation_id: str, reason: str = "asked for") -> ConversationRow:
         """Ask for a person: ``waiting`` where somebody is at the desk, else ``ticket``.

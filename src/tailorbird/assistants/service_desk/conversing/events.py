@@ -7,9 +7,9 @@ loses what it did not read, is told so by an event ``missed``, and reads the dat
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, Self
 
@@ -18,6 +18,17 @@ from tailorbird.store.tables import TurnRow
 Kind = Literal[
     "turn", "waiting", "ticket", "taken", "given_back", "closed", "draft", "presence", "missed"
 ]
+
+STATUS_KINDS: dict[str, Kind] = {
+    "assistant": "given_back",
+    "waiting": "waiting",
+    "ticket": "ticket",
+    "agent": "taken",
+    "closed": "closed",
+}
+"""The event that says of a conversation that it is in a status."""
+MAX_TOLD = 10_000
+"""Conversations of which it is remembered what was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +45,68 @@ class DeskEvent:
     turn: TurnRow | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was told of a conversation last."""
+
+    turn: int = -1
+    status: str = "assistant"
+    agent: str = ""
+    number: int = 0
+
+
 class Events:
-    """Hands every event to all who subscribed; belongs to one event loop."""
+    """Hands every event to all who subscribed; belongs to one event loop.
+
+    What another process did is told by whoever looks into the database, which finds what was done
+    here as well: a turn, and a conversation's change of status, are told once.
+    """
 
     def __init__(self, *, max_unread: int = 256) -> None:
         self.max_unread = max_unread
         self._of_all: set[Subscription] = set()
         self._of_one: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self.n_told = 0
+        """Events that were told because they happened here."""
 
     @property
     def n_subscribers(self) -> int:
         """How many listen now."""
         return len(self._of_all) + sum(map(len, self._of_one.values()))
 
-    def publish(self, events: Iterable[DeskEvent]) -> None:
-        """Tell everybody whom it concerns; never waits."""
+    def publish(self, events: Iterable[DeskEvent], *, as_of: int | None = None) -> None:
+        """Tell everybody whom it concerns; never waits.
+
+        *as_of*: they were read from the database when `n_told` was so; of a conversation that
+        something was told of since, its status may be another by now.
+        """
         for event in events:
+            if not self._is_news(event, as_of):
+                continue
             for subscription in (*self._of_all, *self._of_one.get(event.conversation, ())):
                 subscription.put(event)
+
+    def _is_news(self, event: DeskEvent, as_of: int | None) -> bool:
+        """Whether it was not told before; from here on it was."""
+        if event.turn is None and event.kind not in STATUS_KINDS.values():
+            return True
+        told = self._told.get(event.conversation, _Told())
+        if event.turn is not None:
+            now = replace(told, turn=max(told.turn, event.turn.number))
+        elif as_of is not None and told.number > as_of:
+            return False
+        else:
+            now = replace(told, status=event.status, agent=event.agent)
+        is_news = now != told
+        if as_of is None:
+            self.n_told += 1
+            now = replace(now, number=self.n_told)
+        self._told[event.conversation] = now
+        self._told.move_to_end(event.conversation)
+        while len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+        return is_news
 
     def subscribe(self, conversation: str = "") -> Subscription:
         """Everything from now on, or only what concerns one *conversation*; leave it to end it."""

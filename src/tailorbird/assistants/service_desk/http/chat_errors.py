@@ -21,6 +21,7 @@ from tailorbird.errors import (
     TailorbirdError,
     UnavailableError,
 )
+from tailorbird.serving.access import error_said, said
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def chat_error(status: int, message: str, *, param: str | None = None) -> dict[s
     'invalid_request_error'
     """
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+    return {"error": {"message": said(message), "type": kind, "param": param, "code": None}}
 
 
 def refusal_of(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -58,7 +59,7 @@ def refusal_of(error: Exception) -> tuple[int, dict[str, Any]]:
     if status == 500 or not isinstance(error, TailorbirdError):
         log.error("a chat request failed", exc_info=error)
         return 500, chat_error(500, FAILED)
-    return status, chat_error(status, str(error), param=error.where or None)
+    return status, chat_error(status, error_said(error), param=error.where or None)
 
 
 class ChatRoute(APIRoute):

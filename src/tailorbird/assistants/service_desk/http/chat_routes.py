@@ -38,7 +38,7 @@ from tailorbird.assistants.service_desk.http.chat_schemas import (
 )
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.errors import NotFoundError, RequestError
-from tailorbird.serving.access import Person, needs
+from tailorbird.serving.access import Person, needs, user_named
 from tailorbird.text import cut_words
 
 T = TypeVar("T")
@@ -82,6 +82,7 @@ def chat_routes(
         ),
     )
     async def complete(body: ChatRequest, request: Request, person: Visitor) -> Any:
+        body = body.model_copy(update={"user": _user_of(person, body)})
         if not body.stream:
             return await _while_there(request, _complete(chat, body))
         events = _events(chat, body)
@@ -100,6 +101,11 @@ def chat_routes(
         return entry
 
     return router
+
+
+def _user_of(person: Person, body: ChatRequest) -> str | None:
+    """Whom it is for; what the client calls them may have spaces around it."""
+    return user_named(person, (body.user or "").strip() or None)
 
 
 async def _complete(chat: Chat, request: ChatRequest) -> ChatCompletion:

@@ -14,6 +14,7 @@ from tailorbird.assistants.service_desk.conversing.desk import Desk
 from tailorbird.assistants.service_desk.conversing.exchange import Exchange
 from tailorbird.assistants.service_desk.http import schemas
 from tailorbird.assistants.service_desk.http.routing import Visitor, opened_by, router
+from tailorbird.serving.access import user_named
 from tailorbird.store.tables import TurnRow
 
 MAX_WAIT_S = 25.0
@@ -50,8 +51,9 @@ def conversation_routes(conversations: Conversations, desk: Desk, exchange: Exch
 def _add_talking(routes: APIRouter, conversations: Conversations, exchange: Exchange) -> None:
     @routes.post("", status_code=201, summary="Open a conversation")
     async def open_one(person: Visitor, request: schemas.OpenRequest) -> schemas.Conversation:
+        user = user_named(person, request.user)
         row = await conversations.open(
-            request.user, request.channel, request.language, opened_by=person.name
+            user, request.channel, request.language, opened_by=person.name
         )
         return schemas.Conversation.of(row)
 

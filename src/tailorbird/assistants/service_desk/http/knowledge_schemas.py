@@ -8,7 +8,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from tailorbird import records
-from tailorbird.knowledge import Added
+from tailorbird.knowledge.uploads import State
+from tailorbird.knowledge.uploads import Upload as Taken
+from tailorbird.serving.access import said
+from tailorbird.serving.schemas import ErrorDetail
 from tailorbird.store.tables import DocumentRow
 
 
@@ -51,15 +54,46 @@ class AddedDocument(BaseModel):
     n_embedded: int = Field(description="Pieces that are new.")
 
     @classmethod
-    def of(cls, added: Added) -> Self:
-        """What *added* says."""
-        return cls(
-            name=added.name,
-            status=added.status,
-            kind=added.kind,
-            n_chunks=added.n_chunks,
-            n_embedded=added.n_embedded,
+    def of(cls, upload: Taken) -> Self:
+        """What became of an upload that is done."""
+        return cls.model_validate({key: getattr(upload, key) for key in cls.model_fields})
+
+
+class Upload(BaseModel):
+    """A document on its way in."""
+
+    id: str
+    name: str
+    who: str = Field(description="Whose key sent it.")
+    n_bytes: int
+    created: datetime
+    updated: datetime
+    state: State = Field(
+        description="waiting, reading; once it is over: done, failed, cancelled, or lost, where "
+        "the service ended twice while it was read."
+    )
+    n_done: int = Field(description="Pieces that are embedded.")
+    n_all: int = Field(description="Of so many that are new; 0: not read yet.")
+    status: str = Field(description="Of one that is done: added, changed or unchanged.")
+    n_chunks: int
+    error: ErrorDetail | None = Field(description="Why it failed, or is lost.")
+
+    @classmethod
+    def of(cls, upload: Taken) -> Self:
+        """The upload as it goes out."""
+        keys = [key for key in cls.model_fields if key != "error"]
+        error = upload.error
+        detail = error and ErrorDetail(
+            message=said(error["what"]), where=error["where"], cure=said(error["cure"]) or None
         )
+        values = {key: getattr(upload, key) for key in keys}
+        return cls.model_validate(values | {"error": detail or None})
+
+
+class UploadList(BaseModel):
+    """Uploads of the last week, the newest first."""
+
+    uploads: list[Upload]
 
 
 class RemovedDocument(BaseModel):

@@ -5,7 +5,7 @@ Agents read; admins change, and try out what they have not saved yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -29,14 +29,20 @@ Admin = Annotated[Person, needs("admin")]
 Number = Annotated[int, Query(ge=0, lt=2**31)]
 NoteAction = Callable[..., None]
 """``note(person, action, target, **detail)``, called after something was changed."""
+Intents = Callable[[], Sequence[str]]
 
 
 def _note_nothing(person: Person, action: str, target: str, **detail: Any) -> None:
     """Keep nothing."""
 
 
-def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> APIRouter:
-    """The routes of rules and facts; *note* hears of every change."""
+def rule_routes(
+    workspace: Workspace, *, note: NoteAction = _note_nothing, intents: Intents = tuple
+) -> APIRouter:
+    """The routes of rules and facts; *note* hears of every change.
+
+    A rule may name the *intents* of what is served now; none: any.
+    """
     router = APIRouter(prefix="/v1/rules", tags=["rules"])
 
     @router.get("", summary="The rules and facts in force, or of any version")
@@ -54,6 +60,7 @@ def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> AP
             author=person.name,
             note=change.note,
             based_on=change.based_on,
+            intents=intents(),
         )
         changes = rules.difference(before, rules.load_rules(workspace, version))
         if version != before.version:
@@ -79,6 +86,7 @@ def rule_routes(workspace: Workspace, *, note: NoteAction = _note_nothing) -> AP
             saved.rules if test.rules is None else test.rules,
             saved.facts if test.facts is None else test.facts,
             version=saved.version,
+            intents=intents() if test.rules is not None else (),
         )
         values = test.values.model_dump(exclude_none=True) | {"text": test.text}
         language = values.setdefault("language", language_of(test.text))

@@ -53,7 +53,8 @@ class OpenRequest(Asked):
     user: Name | None = Field(
         default=None,
         description="Who asks, as your own system calls them; null: nobody in particular. A user "
-        "with an adapter is answered by that; one whom nobody knows yet is answered as everybody.",
+        "with an adapter is answered by that; one whom nobody knows yet is answered as everybody. "
+        "Visitors may name nobody but whom their token names.",
     )
     channel: Annotated[str, Field(max_length=20), Checked] = Field(
         default="api", description="Where from: api, widget, …"

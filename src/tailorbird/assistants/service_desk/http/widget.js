@@ -3,6 +3,7 @@
  * data-language  auto (the page's, else the browser's), zh or en
  * data-theme     auto (the system's), light or dark
  * data-title     what stands above the chat
+ * data-user-token  who the visitor is, as POST /v1/user-tokens has signed it; without: nobody in particular
  *
  * Everything lives in one shadow root. Texts of others become text nodes and never markup. The id
  * of the conversation and messages that were not acknowledged are in localStorage, so a reload or a
@@ -333,6 +334,7 @@
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const token = csrf();
     if (token) headers["X-CSRF-Token"] = token;
+    if (path === "/v1/conversations" && script.dataset.userToken) headers["X-Tailorbird-User"] = script.dataset.userToken;
     const response = await fetch(base + path, { method, headers, credentials: "same-origin", cache: "no-store", body: body === undefined ? undefined : JSON.stringify(body) });
     const isJson = (response.headers.get("content-type") || "").includes("json");
     return { status: response.status, waitS: Number(response.headers.get("retry-after")) || 0, content: isJson ? await response.json() : null };
