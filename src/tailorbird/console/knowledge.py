@@ -80,7 +80,8 @@ class KnowledgePage:
         text(words["knowledge_heading"], tag="h1")
         text(words["knowledge_lead"], "tb-lead tb-soft", tag="p")
         if self._person.may("admin"):
-            await DropZone(self._base, self._person.name, words, self._kept).build()
+            zone = DropZone(self._base, self._person.name, words, self._kept)
+            await zone.build()
         self._documents = ui.refreshable(self._show_documents)
         self._passages = ui.refreshable(self._show_passages)
         await self._read()
@@ -98,6 +99,8 @@ class KnowledgePage:
                 self._passages()
         with section(words["knowledge_documents"]):
             self._documents()
+        if self._person.may("admin"):
+            zone.follow()
 
     async def _read(self) -> None:
         def look() -> list[tuple[DocumentRow, int]]:

@@ -69,6 +69,9 @@ class DropZone:
         self._uploads = await asyncio.to_thread(self._lately)
         with ui.element("div").props('aria-live="polite"'):
             self._list()
+
+    def follow(self) -> None:
+        """Look again and again; begun last, as a page with a timer is sent off at its next wait."""
         ui.timer(LOOK_S, self._look)
 
     async def _arrive(self, event: UploadEventArguments) -> None:
