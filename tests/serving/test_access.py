@@ -658,9 +658,10 @@ def test_a_socket_on_which_nothing_is_said_ends_as_well(open_door: Open) -> None
     async def listen() -> None:
         asked = asked_with(key)
         asked.scope["state"] = {"person": await access.admit(asked)}
+        watch = Watch(access, asked, silence, keep, look_s=0.01)
         door.keys.revoke("ada")
         door.clock.now_s += 2
-        await asyncio.wait_for(Watch(access, asked, silence, keep, look_s=0.01).run(wait), 10)
+        await asyncio.wait_for(watch.run(wait), 10)
 
     asyncio.run(listen())
     assert (sent, heard) == (["websocket.close"], ["websocket.disconnect"])

@@ -233,7 +233,7 @@ def test_the_openapi_document_names_every_refusal(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     watching = {"/healthz", "/readyz", "/metrics"}
     access = {"/v1/session", "/v1/admin/keys", "/v1/admin/keys/{name}", "/v1/admin/actions"}
-    assert set(document["paths"]) == {"/v1/predict"} | watching | access
+    assert set(document["paths"]) == {"/v1/predict", "/v1/user-tokens"} | watching | access
     responses = document["paths"]["/v1/predict"]["post"]["responses"]
     assert set(responses) == {"200", "400", "413", "415", "422", "500", "503"}
     shapes = {

@@ -99,7 +99,9 @@ def use_reranker(workspace: Workspace, folder: Path | None) -> None:
         task = str(facts["head"]["task"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise KnowledgeError(
-            "holds no tuned model", where=str(path), cure="tailorbird knowledge tune --reranker"
+            "holds no tuned model",
+            where=str(path),
+            cure="make one with: tailorbird knowledge tune LOGS --reranker",
         ) from error
     if task != "ranking":
         raise KnowledgeError(

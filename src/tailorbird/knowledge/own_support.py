@@ -13,7 +13,6 @@ from tailorbird.knowledge.base import KnowledgeBase
 from tailorbird.knowledge.encoding import open_encoder
 from tailorbird.knowledge.kept_reranker import KeptReranker
 from tailorbird.knowledge.support import LearnedSupport
-from tailorbird.knowledge.support_fitting import MIN_PIECES, fit_support
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
 from tailorbird.store.files import to_json_bytes, write_atomically
@@ -77,6 +76,9 @@ class OwnSupport:
             return None
 
     def _fitted(self) -> LearnedSupport:
+        # Only here: it imports scikit-learn, which a start would wait seconds for.
+        from tailorbird.knowledge.support_fitting import MIN_PIECES, fit_support
+
         pieces = self._base.passages() if self._base.documents() else []
         if len(pieces) < MIN_PIECES:
             return LearnedSupport.default().knowing(pieces)

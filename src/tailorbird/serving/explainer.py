@@ -74,7 +74,9 @@ class Explainer:
         """
         predictor = self._served()
         if predictor is None:
-            raise UnavailableError("no bundle is live yet", cure="tailorbird build LOGS")
+            raise UnavailableError(
+                "no bundle is live yet", cure="build one with: tailorbird build LOGS"
+            )
         key = (predictor.id, text, intent)
         with self._lock:
             if key in self._known:

@@ -19,6 +19,7 @@ class Knowledge:
     def __init__(self, *, fails: bool = False) -> None:
         self.searched: list[str] = []
         self.fails = fails
+        self.uploads = SimpleNamespace(start=lambda: None, close=lambda: None)
 
     def search(self, question: str) -> list[Any]:
         self.searched.append(question)

@@ -23,6 +23,10 @@ _HOLE_MEAN = 7.0
 """No post at all where so many are usual: one window in a thousand, or the sources are down."""
 _END_EVIDENCE = float(np.log(20.0))
 """The log ratio of "usual again" to "still up" that ends a rise."""
+_STILL_UP = 0.75
+"""Part of the way up, on the scale of ratios, from which a rise goes on. With 0.5 a series of one
+post in two days took four days to come down, and a surge in that time was none of its own; with 1.0
+a rise that slowly dies down would end at once."""
 _LOOK_BACK_DAYS = 14
 _MORE_ROWS = 64
 _YOUNG_DAYS = 28
@@ -262,8 +266,7 @@ class Detector:
         rows, window = self.rows, self.window
         column = window % rows.n_windows
         self._mark(row, window, window + 1, teaches=False)
-        # Half way up, on the scale of ratios: what is nearer to the usual counts as over.
-        factor = max(1.5, float(np.sqrt(rise.factor)))
+        factor = max(1.5, float(rise.factor**_STILL_UP))
         mean, dispersion = rows.expected[row, column], self._baseline.dispersion[row]
         up = surges.log_ratio_at(rows.negatives[row, column], mean, dispersion, factor)
         rise.quiet = max(0.0, rise.quiet - up)

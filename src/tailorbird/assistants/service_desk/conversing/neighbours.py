@@ -113,6 +113,7 @@ class Neighbours:
         )
         fresh = [row for row in found.changed if self._seen.get(row.id) != row.updated]
         self._seen = {row.id: row.updated for row in found.changed}
+        self._books.events.has_neighbours = True
         if is_first:
             return  # whoever subscribes from here on reads the rest
         events = [_of_turn(row) for row in reversed(found.turns)]
