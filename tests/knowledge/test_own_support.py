@@ -82,3 +82,14 @@ def test_a_damaged_file_is_fitted_anew(base: KnowledgeBase) -> None:
     other = judged(base)
     assert other.follow()
     assert other.threshold == support.threshold
+
+
+def test_a_process_that_ends_leaves_what_is_being_fitted_to_the_next(workspace: Workspace) -> None:
+    encoder = CountingEncoder()
+    base = KnowledgeBase(workspace, encoder)
+    base.add("handbook.csv", handbook())
+    support = judged(base)
+    support.close()
+    assert not support.follow(rest=2.0)
+    assert encoder.n_queries <= 2  # one search, and no more
+    assert judged(base).follow()

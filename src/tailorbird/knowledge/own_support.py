@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,6 +22,10 @@ FILE = "support.json"
 """In the workspace: the model, and which documents it was fitted to."""
 
 
+class _ClosedError(Exception):
+    """Nobody needs any more what is being fitted."""
+
+
 class OwnSupport:
     """Judges the passages of *base*; a `Supports`.
 
@@ -35,6 +40,7 @@ class OwnSupport:
         self._model = LearnedSupport.default()
         self._documents = ""
         self._following = threading.Lock()
+        self._closing = threading.Event()
 
     @property
     def threshold(self) -> float:
@@ -45,17 +51,28 @@ class OwnSupport:
         """In [0, 1], one for each of the *passages*."""
         return self._model.probabilities(question, passages)
 
-    def follow(self) -> bool:
-        """Fit to the documents as they are; whether anything had to be done."""
+    def follow(self, *, rest: float = 0.0) -> bool:
+        """Fit to the documents as they are; whether anything was done.
+
+        After each search it rests for *rest* times as long as that took: beside visitors who wait
+        for answers, two thirds of the time at 2. `close` ends it where it is.
+        """
         with self._following:
             documents = self._signature()
             if documents == self._documents:
                 return False
-            self._model = self._kept(documents) or self._fitted()
+            try:
+                self._model = self._kept(documents) or self._fitted(rest)
+            except _ClosedError:
+                return False
             self._documents = documents
             kept = {"documents": documents, "model": self._model.to_json()}
             write_atomically(self._path, to_json_bytes(kept, where=str(self._path)))
             return True
+
+    def close(self) -> None:
+        """Leave what is being fitted; the next process fits it anew."""
+        self._closing.set()
 
     def _signature(self) -> str:
         """Names the documents, and what compares them; without any, no encoder is loaded."""
@@ -75,19 +92,22 @@ class OwnSupport:
         except (OSError, ValueError, KeyError, TypeError, KnowledgeError):
             return None
 
-    def _fitted(self) -> LearnedSupport:
+    def _fitted(self, rest: float) -> LearnedSupport:
         # Only here: it imports scikit-learn, which a start would wait seconds for.
         from tailorbird.knowledge.support_fitting import MIN_PIECES, fit_support
 
         pieces = self._base.passages() if self._base.documents() else []
         if len(pieces) < MIN_PIECES:
             return LearnedSupport.default().knowing(pieces)
-        return fit_support(pieces, lambda question, k: self._unjudged(question, k))
+        return fit_support(pieces, lambda question, k: self._unjudged(question, k, rest))
 
-    def _unjudged(self, question: str, k: int) -> list[Passage]:
+    def _unjudged(self, question: str, k: int, rest: float) -> list[Passage]:
         # Not put into order by a reranker, which takes minutes for hundreds of questions: what is
         # learned from are cosines and words, and these are the same in any order.
+        started_s = time.perf_counter()
         found = self._base.search(question, k=k, reranks=False)
+        if self._closing.wait(rest * (time.perf_counter() - started_s)):
+            raise _ClosedError
         return [replace(one, support=0.0) for one in found]
 
 

@@ -39,13 +39,19 @@ KNOWLEDGE_PACKAGES = ("faiss", "bm25s", "rjieba", "networkx", "rule_engine")
 
 FOLLOW_S = 30.0
 """How often it is looked whether documents changed so that what judges them is to be fitted."""
+REST = 3.0
+"""Fitting rests so many times as long as it computes: visitors' searches come first."""
 
 
 class Follows(Protocol):
     """Something that is fitted to the documents."""
 
-    def follow(self) -> bool:
-        """Fit it where they changed; called in a worker thread."""
+    def follow(self, *, rest: float = 0.0) -> bool:
+        """Fit it where they changed, resting *rest* times as long; called in a worker thread."""
+        ...
+
+    def close(self) -> None:
+        """End what is being fitted."""
         ...
 
 
@@ -84,6 +90,8 @@ class OpenDesk:
                 yield
         finally:
             following.cancel()
+            if self.support is not None:
+                self.support.close()
             if self.knowledge is not None:
                 await asyncio.to_thread(self.knowledge.uploads.close)
             if self.attendant.parts.scribe is not None:
@@ -104,7 +112,7 @@ class OpenDesk:
         """Fit what judges the documents to them, now and whenever they change."""
         while self.support is not None:
             try:
-                await asyncio.to_thread(self.support.follow)
+                await asyncio.to_thread(self.support.follow, rest=REST)
             except Exception:
                 log.exception("what judges the documents could not be fitted to them")
             await asyncio.sleep(FOLLOW_S)
