@@ -85,6 +85,11 @@ def read_streams(data: Path, rng: np.random.Generator) -> list[Stream]:
     ]
 
 
+def guardian_titles(folder: Path) -> list[str]:
+    """The English headlines, by their days, from the folder ``finance_headlines_timed``."""
+    return [title for _, title, _ in _english(folder / "guardian_headlines.csv.gz")]
+
+
 def _chinese(path: Path) -> Iterator[tuple[datetime, str, bool]]:
     for row in _rows(path):
         found = re.match(r"(\d+)年(\d+)月(\d+)日", row["日期"])

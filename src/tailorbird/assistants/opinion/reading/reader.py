@@ -87,7 +87,7 @@ class Reader:
         from tailorbird.modeling import load_model
         from tailorbird.tuning.tasks.joint import Parts
 
-        model = load_model(self.folder)
+        model = load_model(self.folder).make_ready()
         parts = Parts.of(model.labels)
         return model, parts.many, parts.one
 
