@@ -1,4 +1,4 @@
-"""Posts a second, from what a source yields to what is watched, and the same backbone in a pipeline.
+"""Posts a second, from a source to what is watched; and the same backbone in a pipeline.
 
 - ours: headlines are taken in (personal data masked, near-duplicates found, written to disk), read
   (topics, sentiment, sentiment towards every name that is known), and counted into the series that
