@@ -101,7 +101,7 @@ class OwnSupport:
             return LearnedSupport.default().knowing(pieces)
         return fit_support(pieces, lambda question, k: self._unjudged(question, k, rest))
 
-    def _unjudged(self, question: str, k: int, rest: float) -> list[Passage]:
+    def _unjudged(self, question: str, k: int, rest: float = 0.0) -> list[Passage]:
         # Not put into order by a reranker, which takes minutes for hundreds of questions: what is
         # learned from are cosines and words, and these are the same in any order.
         started_s = time.perf_counter()
