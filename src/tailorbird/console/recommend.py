@@ -39,7 +39,7 @@ LOOK_BACK = 2_000
 
 def add_recommend_page(console: Console, recommender: Recommender | None) -> None:
     """Add ``/console/recommend``; without *recommender* it says why there is nothing."""
-    console.offer("recommend", RECOMMEND, place=15)
+    console.offer("recommend", RECOMMEND, place=51)
 
     @ui.page("/recommend", response_timeout=RESPONSE_TIMEOUT_S)
     async def recommend(request: Request, user: str = "") -> None:
