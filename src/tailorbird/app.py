@@ -44,6 +44,27 @@ GRACE_S = 30
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which assistants are to be at work, each by its settings; None: not that one."""
+
+    desk: DeskSettings | None = None
+    opinion: OpinionSettings | None = None
+    recommend: ListSettings | None = None
+
+    def opened(self, workspace: Workspace, service: Service, serving: ServingSettings) -> Opened:
+        """Those assistants, with what *workspace* has for them."""
+        desk, opinion, recommend = self.desk, self.opinion, self.recommend
+        return Opened(
+            open_service_desk(workspace, service, desk, serving) if desk else None,
+            open_public(workspace, opinion) if opinion else None,
+            open_recommend(workspace, recommend) if recommend else None,
+        )
+
+
+NOBODY = Wanted()
+
+
+@dataclass(frozen=True)
 class Opened:
     """The assistants of a workspace that are at work."""
 
@@ -67,9 +88,7 @@ def create_app(
     settings: ServingSettings,
     *,
     access: AccessSettings | None = None,
-    desk: DeskSettings | None = None,
-    opinion: OpinionSettings | None = None,
-    recommend: ListSettings | None = None,
+    wanted: Wanted = NOBODY,
     console: bool = True,
     follow: Look | None = None,
     follow_s: float = 2.0,
@@ -77,9 +96,7 @@ def create_app(
     """The application that serves *predictor* (a Bundle, or anything of its shape).
 
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
-    workspace it remembers nothing, and has no service desk; without *desk* it has none either.
-    Without *opinion* nothing that is said in public is gathered or watched, without *recommend*
-    nothing is recommended.
+    workspace it remembers nothing, and none of the assistants that are *wanted* is at work.
     *follow* is asked every *follow_s* seconds for another predictor than the one served (`live_in`
     asks a workspace), and the service goes over to it without losing a request. Raises ConfigError
     where it would be open to others than this machine without a key.
@@ -89,14 +106,7 @@ def create_app(
     keeps = workspace if settings.keep_interactions else None
     recorder = recorder_for(keeps) if keeps is not None else None
     service = Service(predictor, settings, recorder=recorder)
-    opened = Opened()
-    if workspace is not None:
-        opened = Opened(
-            open_service_desk(workspace, service, desk, settings) if desk else None,
-            open_public(workspace, opinion) if opinion else None,
-            open_recommend(workspace, recommend) if recommend else None,
-        )
-
+    opened = wanted.opened(workspace, service, settings) if workspace is not None else Opened()
     app = FastAPI(
         title="Tailorbird 缝叶莺",
         version=__version__,

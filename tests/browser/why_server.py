@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tailorbird.app import create_app, run_server
+from tailorbird.app import Wanted, create_app, run_server
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.store import Workspace
 from tailorbird.testing.shop import write_shop_bundle
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     settings = ServingSettings(port=0)
     with Workspace.open(folder) as workspace, tempfile.TemporaryDirectory() as scratch:
         bundle = write_shop_bundle(workspace, Path(scratch))
-        app = create_app(workspace, bundle, settings, desk=DeskSettings())
+        app = create_app(workspace, bundle, settings, wanted=Wanted(DeskSettings()))
         run_server(app, settings, on_start=lambda address: print(address, flush=True))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tailorbird.app import create_app
+from tailorbird.app import Wanted, create_app
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.knowledge import rules
 from tailorbird.serving.access import Keys
@@ -102,7 +102,9 @@ def test_what_people_say_is_never_markup(open_app: Open) -> None:
 
 def test_agents_look_and_admins_change(workspace: Workspace) -> None:
     keys = {role: Keys(workspace).create(f"my {role}", role) for role in ("agent", "admin")}
-    app = create_app(workspace, KeywordPredictor(), ServingSettings(), desk=DeskSettings())
+    app = create_app(
+        workspace, KeywordPredictor(), ServingSettings(), wanted=Wanted(DeskSettings())
+    )
     with TestClient(app) as client:
         pages = {}
         for role, key in keys.items():

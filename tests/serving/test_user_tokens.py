@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tailorbird.app import create_app
+from tailorbird.app import Wanted, create_app
 from tailorbird.config import DeskSettings, ServingSettings
 from tailorbird.serving.access import Keys
 from tailorbird.serving.user_tokens import USER_HEADER, UserTokens
@@ -28,7 +28,9 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def client(workspace: Workspace) -> Iterator[TestClient]:
     settings = ServingSettings(keep_interactions=False)
-    app = create_app(workspace, KeywordPredictor(), settings, desk=DeskSettings(), console=False)
+    app = create_app(
+        workspace, KeywordPredictor(), settings, wanted=Wanted(DeskSettings()), console=False
+    )
     with TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
 

@@ -29,7 +29,7 @@ def serve(
     answered is kept in the workspace, personal data masked, for the next round of learning.
     """
     from tailorbird import api
-    from tailorbird.app import create_app, for_users, live_in, run_server
+    from tailorbird.app import Wanted, create_app, for_users, live_in, run_server
     from tailorbird.bundle import registry
     from tailorbird.config import load_settings
 
@@ -57,9 +57,7 @@ def serve(
             predictor,
             settings,
             access=loaded.access,
-            desk=loaded.desk,
-            opinion=loaded.opinion,
-            recommend=loaded.recommend,
+            wanted=Wanted(loaded.desk, loaded.opinion, loaded.recommend),
             follow=follow,
         )
         run_server(app, settings, on_start=announce)
