@@ -47,7 +47,7 @@ WORDS: Words = {
         "no_recommend_command": "pip install 'tailorbird[recommend]'",
         "no_model_title": "Nothing has learned yet what to recommend",
         "no_model_text": "Items and events are taken all the same. Once there are enough of them:",
-        "no_model_command": "tailorbird recommend fit ITEMS EVENTS",
+        "no_model_command": "tailorbird recommend fit",
     },
     "zh": {
         "recommend": "推荐",
@@ -87,6 +87,6 @@ WORDS: Words = {
         "no_recommend_command": "pip install 'tailorbird[recommend]'",
         "no_model_title": "还没有学会推荐什么",
         "no_model_text": "商品和行为照常接收。积累够了以后：",
-        "no_model_command": "tailorbird recommend fit ITEMS EVENTS",
+        "no_model_command": "tailorbird recommend fit",
     },
 }
