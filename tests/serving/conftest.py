@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from tailorbird.app import create_app
@@ -13,32 +12,11 @@ from tailorbird.config import ServingSettings
 from tailorbird.serving import Predictor
 from tailorbird.testing import KeywordPredictor
 
+from .doors import UNKNOWN, Clock, CountingHasher, open_door
+
+__all__ = ["UNKNOWN", "Clock", "CountingHasher", "open_door"]
+
 MakeClient = Callable[..., TestClient]
-
-UNKNOWN = "tb_00ff00ff00ff_" + "0" * 48
-
-
-class CountingHasher:
-    """Argon2 that is quick, and counts."""
-
-    def __init__(self) -> None:
-        self.inner = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        self.n_verified = 0
-
-    def hash(self, secret: str, /) -> str:
-        return self.inner.hash(secret)
-
-    def verify(self, kept: str, secret: str, /) -> bool:
-        self.n_verified += 1
-        return self.inner.verify(kept, secret)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -2,120 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import FastAPI, WebSocket
 from fastapi.testclient import TestClient
-from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
-from tailorbird.config import AccessSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import ConfigError
 from tailorbird.serving import check_exposure
-from tailorbird.serving.access import Access, Keys, Person, needs, note_action
-from tailorbird.serving.access_routes import access_routes
-from tailorbird.serving.guard import Guard
-from tailorbird.serving.refusals import refuse_in_sentences
+from tailorbird.serving.access import Keys, Person, note_action
 from tailorbird.serving.sessions import Sessions
-from tailorbird.serving.watching import Lasting, Watch
-from tailorbird.store import Workspace
 
-from .conftest import UNKNOWN, Clock, CountingHasher
+from .conftest import UNKNOWN
+from .doors import HERE, Door, Open
 
-Visitor = Annotated[Person, needs("visitor")]
-Agent = Annotated[Person, needs("agent")]
-HERE = "http://testserver"
 SHOP = "https://shop.example"
 EVIL = "https://evil.example"
 """An origin nobody listed."""
-
-
-@dataclass
-class Door:
-    """A small app behind a guard, and what a test may turn."""
-
-    client: TestClient
-    keys: Keys
-    hasher: CountingHasher
-    clock: Clock
-    workspace: Workspace
-
-    def as_(self, key: str) -> dict[str, str]:
-        return {"authorization": f"Bearer {key}"}
-
-    def sign_in(self, key: str) -> dict[str, str]:
-        """The headers of a page that signed in."""
-        response = self.client.post("/v1/session", json={"key": key}, headers={"origin": HERE})
-        assert response.status_code == 200, response.text
-        return {"origin": HERE, "x-csrf-token": response.json()["csrf"]}
-
-
-Open = Callable[..., Door]
-
-
-def small_app(access: Access, settings: ServingSettings) -> FastAPI:
-    app = FastAPI()
-    app.state.access = access
-    refuse_in_sentences(app)
-    app.include_router(access_routes(access))
-
-    @app.api_route("/v1/conversations", methods=["GET", "POST"])
-    @app.api_route("/v1/knowledge", methods=["GET", "POST"])
-    @app.api_route("/page", methods=["GET", "POST"])
-    @app.get("/metrics")
-    async def who(person: Visitor) -> dict[str, str]:
-        return {"name": person.name, "role": person.role}
-
-    @app.get("/v1/desk-list")
-    async def desk(person: Agent) -> dict[str, str]:
-        return {"name": person.name}
-
-    @app.websocket("/v1/desk")
-    async def socket(websocket: WebSocket, person: Agent) -> None:
-        await websocket.accept()
-        await websocket.send_text(person.name)
-        await websocket.close()
-
-    @app.websocket("/v1/echo")
-    async def echo(websocket: WebSocket, person: Agent) -> None:
-        await websocket.accept()
-        with contextlib.suppress(WebSocketDisconnect):
-            while True:
-                await websocket.send_text(await websocket.receive_text())
-
-    app.add_middleware(Guard, settings=settings, policies={}, access=access)
-    return app
-
-
-@pytest.fixture
-def open_door(tmp_path: Path) -> Iterator[Open]:
-    """Makes a `Door`; keywords are settings of serving and of access."""
-    with ExitStack() as stack:
-        workspace = stack.enter_context(Workspace.open(tmp_path / "workspace"))
-
-        def make(**given: Any) -> Door:
-            of_access = AccessSettings.__dataclass_fields__.keys()
-            serving = ServingSettings(**{k: v for k, v in given.items() if k not in of_access})
-            settings = AccessSettings(**{k: v for k, v in given.items() if k in of_access})
-            clock, hasher = Clock(), CountingHasher()
-            keys = Keys(workspace, clock=clock, hasher=hasher)
-            sessions = Sessions("secret", hours=settings.session_hours, clock=clock)
-            access = Access(serving, settings, sessions, keys=keys, clock=clock)
-            app = small_app(access, serving)
-            client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
-            return Door(stack.enter_context(client), keys, hasher, clock, workspace)
-
-        yield make
 
 
 def sentence(response: Any) -> str:
@@ -537,185 +444,3 @@ def test_a_key_of_the_workspace_is_enough_to_be_open_to_others(
     door.keys.revoke("ada")
     with pytest.raises(ConfigError):
         check_exposure(settings, door.keys)
-
-
-# Many at once
-
-
-def asked_with(key: str, caller: str = "192.0.2.1") -> HTTPConnection:
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/v1/knowledge",
-        "headers": [(b"authorization", f"Bearer {key}".encode()), (b"host", b"testserver")],
-        "client": (caller, 1),
-    }
-    return HTTPConnection(scope)
-
-
-class SlowHasher(CountingHasher):
-    """One that a test can hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-
-    def verify(self, kept: str, secret: str, /) -> bool:
-        self.gate.wait(timeout=20)
-        return super().verify(kept, secret)
-
-
-def slow_access(workspace: Workspace, hasher: SlowHasher, n_wrong: int) -> tuple[Access, str]:
-    keys = Keys(workspace, hasher=hasher)
-    key = keys.create("ada", "agent")
-    settings = AccessSettings(wrong_keys_per_minute=n_wrong)
-    return Access(ServingSettings(), settings, Sessions("s", hours=1), keys=keys), key
-
-
-def test_one_key_in_many_requests_at_once_is_hashed_once(tmp_path: Path) -> None:
-    hasher = SlowHasher()
-    with Workspace.open(tmp_path) as workspace:
-        access, key = slow_access(workspace, hasher, n_wrong=2)
-
-        async def ask() -> list[Any]:
-            waiting = [asyncio.create_task(access.admit(asked_with(key))) for _ in range(50)]
-            while not hasher.n_verified:
-                await asyncio.sleep(0)
-                hasher.gate.set()
-            return await asyncio.gather(*waiting)
-
-        assert set(asyncio.run(ask())) == {Person("ada", "agent")}
-    assert hasher.n_verified == 1
-
-
-def test_a_flood_of_wrong_keys_is_turned_away_before_it_costs_anything(tmp_path: Path) -> None:
-    hasher = SlowHasher()
-    with Workspace.open(tmp_path) as workspace:
-        access, _ = slow_access(workspace, hasher, n_wrong=100)
-
-        async def flood() -> list[int]:
-            keys = [f"tb_{n:012x}_" + "0" * 48 for n in range(100)]
-            tasks = [asyncio.create_task(access.admit(asked_with(key))) for key in keys]
-            while sum(task.done() for task in tasks) < 36:
-                await asyncio.sleep(0.001)
-            hasher.gate.set()
-            answers = await asyncio.gather(*tasks)
-            return [answer.status_code for answer in answers if isinstance(answer, Response)]
-
-        statuses = asyncio.run(flood())
-    assert (statuses.count(503), statuses.count(401)) == (36, 64)
-    assert hasher.n_verified == 64
-
-
-def test_a_socket_that_only_listens_ends_as_well(open_door: Open) -> None:
-    door = open_door()
-    key = door.keys.create("ada", "agent")
-    sent: list[str] = []
-    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
-
-    async def push(scope: Any, receive: Any, send: Any) -> None:
-        for n in range(4):
-            await send({"type": "websocket.send", "text": str(n)})
-            door.clock.now_s += 2
-            if n == 1:
-                door.keys.revoke("ada")
-
-    async def keep(message: Any) -> None:
-        sent.append(message.get("text") or message["type"])
-
-    async def nothing() -> Any:
-        raise AssertionError("nobody listens")
-
-    async def listen() -> None:
-        asked = asked_with(key)
-        person = await access.admit(asked)
-        asked.scope["state"] = {"person": person}
-        await Watch(access, asked, nothing, keep).run(push)
-
-    asyncio.run(listen())
-    assert sent == ["0", "1", "websocket.close"]
-
-
-# What goes on for long
-
-
-def test_a_socket_on_which_nothing_is_said_ends_as_well(open_door: Open) -> None:
-    door = open_door()
-    key = door.keys.create("ada", "agent")
-    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
-    sent: list[str] = []
-    heard: list[str] = []
-
-    async def wait(scope: Any, receive: Any, send: Any) -> None:
-        heard.append((await receive())["type"])
-
-    async def silence() -> Any:
-        await asyncio.sleep(20)
-
-    async def keep(message: Any) -> None:
-        sent.append(message["type"])
-
-    async def listen() -> None:
-        asked = asked_with(key)
-        asked.scope["state"] = {"person": await access.admit(asked)}
-        watch = Watch(access, asked, silence, keep, look_s=0.01)
-        door.keys.revoke("ada")
-        door.clock.now_s += 2
-        await asyncio.wait_for(watch.run(wait), 10)
-
-    asyncio.run(listen())
-    assert (sent, heard) == (["websocket.close"], ["websocket.disconnect"])
-
-
-@pytest.mark.parametrize("has_begun", [True, False])
-def test_a_stream_ends_soon_after_its_key_was_revoked(open_door: Open, has_begun: bool) -> None:
-    door = open_door()
-    key = door.keys.create("ada", "agent")
-    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
-    sent: list[Any] = []
-    is_closed: list[bool] = []
-
-    async def stream(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            if has_begun:
-                headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-                await send({"type": "http.response.start", "status": 200, "headers": headers})
-            door.keys.revoke("ada")
-            await asyncio.sleep(20)
-        finally:
-            is_closed.append(True)
-
-    async def keep(message: Any) -> None:
-        sent.append(message)
-
-    async def nothing() -> Any:
-        return {"type": "http.request", "body": b""}
-
-    async def ask() -> None:
-        asked = asked_with(key)
-        asked.scope["state"] = {"person": await access.admit(asked)}
-        lasting = Lasting(access, asked, keep, look_s=0.01)
-        await asyncio.wait_for(lasting.run(stream, nothing), 10)
-
-    asyncio.run(ask())
-    assert is_closed == [True]
-    assert sent[0]["status"] == (200 if has_begun else 401)
-    assert sent[-1]["type"] == "http.response.body"
-    assert not sent[-1].get("more_body")
-
-
-def test_a_stream_of_a_key_that_is_right_goes_on_and_costs_no_hash(open_door: Open) -> None:
-    door = open_door()
-    key = door.keys.create("ada", "agent")
-    access: Access = door.client.app.state.access  # type: ignore[attr-defined]
-
-    async def ask() -> int:
-        asked = asked_with(key)
-        person = await access.admit(asked)
-        before = door.hasher.n_verified
-        for _ in range(20):
-            door.clock.now_s += 300
-            assert await access.is_still(asked, person)  # type: ignore[arg-type]
-        return door.hasher.n_verified - before
-
-    assert asyncio.run(ask()) == 0
