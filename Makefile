@@ -26,7 +26,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; \
 	done)
 
-.PHONY: help run test test-browser lint format setup constraints reference clean
+.PHONY: help run test test-browser test-gpu lint format setup constraints reference clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,6 +41,9 @@ test: lint $(DONE)/packages
 
 test-browser: $(DONE)/dev $(DONE)/packages
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+test-gpu: $(DONE)/dev $(DONE)/packages
+	TAILORBIRD_TEST_GPU=1 $(BIN)/python -m pytest -q -m gpu tests/test_gpu.py tests/modeling
 
 lint: $(DONE)/dev
 	$(BIN)/ruff format --check .

@@ -33,7 +33,7 @@ def encode(rows: Sequence[ChatRow]) -> EncodedExamples:
 
 
 def prepare(
-    rows: Sequence[ChatRow], folder: Any, how: Recipe, *, device: str = "cpu"
+    rows: Sequence[ChatRow], folder: Any, how: Recipe, *, device: str = ours.DEVICE
 ) -> ours.Prepared:
     """The model of *folder* with LoRA on all linear layers, and *rows* as its task has them.
 

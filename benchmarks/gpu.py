@@ -75,10 +75,10 @@ def lengths(n_rows: int, *, middle: int, low: int, high: int, seed: int = 0) -> 
     return [min(high, max(low, round(length))) for length in drawn]
 
 
-def token_rows(options: argparse.Namespace, *, middle: int, low: int, high: int) -> list[list[int]]:
+def token_rows(n_rows: int, *, middle: int, low: int, high: int) -> list[list[int]]:
     """Random ids of the language model's or the encoder's vocabulary, the same for all sides."""
     draw = random.Random(1)
-    found = lengths(options.rows, middle=middle, low=low, high=high)
+    found = lengths(n_rows, middle=middle, low=low, high=high)
     return [[draw.randrange(5, N_WORDS) for _ in range(length)] for length in found]
 
 
@@ -111,7 +111,7 @@ def decoder(folder: Path, size: str) -> BackboneFolder:
 
 def encoder_ours(options: argparse.Namespace) -> dict[str, float]:
     """Full fine-tuning by our loop."""
-    ids = token_rows(options, middle=48, low=8, high=256)
+    ids = token_rows(options.rows, middle=48, low=8, high=256)
     settings = Settings(
         model=ModelSettings(freeze_layers=0, init_head="random"),
         tuning=TuningSettings(batch_size=options.batch_size),
@@ -142,7 +142,7 @@ def encoder_trainer(options: argparse.Namespace) -> dict[str, float]:
 
     from benchmarks.trainer import BEST, NO_DROPOUT, seconds_of_epoch
 
-    ids = token_rows(options, middle=48, low=8, high=256)
+    ids = token_rows(options.rows, middle=48, low=8, high=256)
     rows = [{"input_ids": row, "labels": i % N_LABELS} for i, row in enumerate(ids)]
     with tempfile.TemporaryDirectory() as folder:
         encoder(Path(folder), options.encoder)
@@ -168,7 +168,7 @@ def _pad(features: Any) -> dict[str, torch.Tensor]:
 
 def chat_rows(options: argparse.Namespace) -> list[ChatRow]:
     """Dialogues of random ids, the last third of each the answer."""
-    ids = token_rows(options, middle=256, low=64, high=1024)
+    ids = token_rows(options.dialogues, middle=256, low=64, high=1024)
     return [ChatRow(row, [3 * i >= 2 * len(row) for i in range(len(row))]) for row in ids]
 
 
@@ -245,8 +245,9 @@ def arguments() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="not needed: the rows are made")
-    parser.add_argument("--rows", type=int, default=6400, help="texts, and dialogues")
-    parser.add_argument("--batch-size", type=int, default=128, help="texts an update")
+    parser.add_argument("--rows", type=int, default=12_800, help="texts")
+    parser.add_argument("--dialogues", type=int, default=1280, help="of the language model")
+    parser.add_argument("--batch-size", type=int, default=512, help="texts an update")
     parser.add_argument("--chat-batch-size", type=int, default=16, help="dialogues an update")
     parser.add_argument("--encoder", choices=ENCODERS, default="110M", help="size of the encoder")
     parser.add_argument("--decoder", choices=DECODERS, default="0.5B", help="of the LM")

@@ -152,9 +152,10 @@ def tag_logits(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
     for start in range(0, len(order), 64):
         part = order[start : start + 64]
-        batch = collate([rows[i] for i in part])
+        batch = {name: x.to(ours.DEVICE) for name, x in collate([rows[i] for i in part]).items()}
         labels = batch.pop("labels")
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(**batch)["logits"].float()
+        with torch.autocast(ours.DEVICE, torch.bfloat16, enabled=bf16):
+            logits = model(**batch)["logits"].float().cpu()
+        labels = labels.cpu()
         found |= {i: logits[k][labels[k] != IGNORED] for k, i in enumerate(part)}
     return torch.cat([found[i] for i in range(len(rows))])

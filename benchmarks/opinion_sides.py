@@ -133,7 +133,7 @@ def by_trainer(
     """Accuracy, or with *several* labels a row micro-F1, of Trainer on the test rows."""
     tokenizer, labels = load_tokenizer(str(folder.path)), divided.labels
     place = {label: k for k, label in enumerate(labels)}
-    bf16 = compute_dtype()[0] == torch.bfloat16
+    bf16 = compute_dtype(device=ours.DEVICE)[0] == torch.bfloat16
 
     def encoded(rows: Sequence[Example]) -> list[dict[str, Any]]:
         targets: list[Any]
@@ -193,9 +193,9 @@ def logits_of(
     found: list[Any] = [None] * len(rows)
     for start in range(0, len(order), 64):
         some = order[start : start + 64]
-        batch = collate([{"input_ids": rows[k]["input_ids"]} for k in some])
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = model(**batch).logits.float().numpy()
+        batch = collate([{"input_ids": rows[k]["input_ids"]} for k in some]).to(ours.DEVICE)
+        with torch.autocast(batch["input_ids"].device.type, torch.bfloat16, enabled=bf16):
+            logits = model(**batch).logits.float().cpu().numpy()
         for k, row in zip(some, logits, strict=True):
             found[k] = row
     return np.stack(found)

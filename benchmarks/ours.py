@@ -32,6 +32,9 @@ from tailorbird.weights import resolve_backbone
 N_WARM = 3
 """Updates before the clock: the first ones allocate."""
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where both sides compute: Trainer takes a GPU where there is one, and so do we."""
+
 
 def backbone(name: str) -> Any:
     """A backbone, embedded ones unpacked where nothing else looks."""
@@ -84,7 +87,7 @@ def model_and_plan(
     *,
     max_tokens: int = 64,
     spec: HeadSpec | None = None,
-    device: str = "cpu",
+    device: str = DEVICE,
 ) -> tuple[TextModel, TuningPlan]:
     """A new model and the plan of *settings* for *n_rows* training rows.
 
@@ -184,7 +187,7 @@ def accuracy(model: TextModel, rows: Rows) -> float:
     return sum(model.labels[i] == label for i, label in pairs) / len(rows)
 
 
-def largest_product(dtype: torch.dtype = torch.bfloat16, device: str = "cpu") -> float:
+def largest_product(dtype: torch.dtype = torch.bfloat16, device: str = DEVICE) -> float:
     """GFLOP/s of the fastest of several products, the best of ten times each."""
     sizes = [(1024, 384, 1536), (2048, 1536, 384), (2048, 2048, 2048)]
     if device != "cpu":

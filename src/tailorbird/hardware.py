@@ -26,24 +26,28 @@ FLAGS_THAT_MATTER = (
 
 @cache
 def time_product(dtype: torch.dtype, device: str = "cpu") -> float:
-    """Billions of operations per second of one encoder-sized product in *dtype*; on one core.
+    """Billions of operations per second of one product in *dtype*; on a CPU, on one core.
 
-    The product is small ((128, 384) x (384, 1536)): where bf16 is emulated, a large one would
-    take many seconds. On a processor the time is that of the thread, so that neither other
-    programs nor waiting threads count.
+    There it is a small one of an encoder, (128, 384) x (384, 1536): where bf16 is emulated, a large
+    one would take many seconds. The time is that of the thread, so that neither other programs nor
+    waiting threads count. On a GPU it is (4096, 4096) x (4096, 4096): in a small one starting the
+    kernel is all that takes time, whatever the type.
     """
-    a = torch.randn(128, 384, device=device).to(dtype)
-    b = torch.randn(384, 1536, device=device).to(dtype)
+    m, k, n = (128, 384, 1536) if device == "cpu" else (4096, 4096, 4096)
+    a = torch.randn(m, k, device=device).to(dtype)
+    b = torch.randn(k, n, device=device).to(dtype)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        if a.is_cuda:
+            _time_once(a, b)  # the first one loads the library
         best_s, spent_s = float("inf"), 0.0
         while spent_s < 0.02:  # several times where each is quick
             took_s = _time_once(a, b)
             best_s, spent_s = min(best_s, took_s), spent_s + took_s
     finally:
         torch.set_num_threads(n_threads)
-    return 2 * 128 * 384 * 1536 / best_s / 1e9
+    return 2 * m * k * n / best_s / 1e9
 
 
 def _time_once(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -68,7 +72,8 @@ def compute_dtype(choice: str = "auto", device: str = "cpu") -> tuple[torch.dtyp
         return getattr(torch, choice), f"compute type: {choice} (as set)"
     fp32, bf16 = time_product(torch.float32, device), time_product(torch.bfloat16, device)
     name = "bfloat16" if bf16 > 1.3 * fp32 else "float32"
-    reason = f"one product: float32 {fp32:,.0f} GFLOP/s a core, bfloat16 {bf16:,.1f}"
+    unit = "GFLOP/s a core" if device == "cpu" else "GFLOP/s"
+    reason = f"one product: float32 {fp32:,.0f} {unit}, bfloat16 {bf16:,.1f}"
     return getattr(torch, name), f"compute type: {name} ({reason})"
 
 
@@ -78,6 +83,7 @@ def processor() -> dict[str, Any]:
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     table = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
     flags = set(table.get("flags", "").split())
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "name": table.get("model name") or platform.processor() or platform.machine(),
@@ -85,8 +91,15 @@ def processor() -> dict[str, Any]:
         "n_cores": cores,
         "n_threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "dtype": str(compute_dtype()[0]).removeprefix("torch."),
+        "dtype": str(compute_dtype(device=device)[0]).removeprefix("torch."),
     }
+
+
+def gpu_gib() -> float:
+    """Memory of the GPU that is used, in GiB; 0: there is none."""
+    if not torch.cuda.is_available():
+        return 0.0
+    return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory) / 2**30
 
 
 def release_memory() -> None:

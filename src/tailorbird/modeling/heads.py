@@ -115,7 +115,7 @@ class LinearHead(nn.Module):
         weight = torch.linalg.solve(shrunk, means.T).T  # (C, D)
         prior = torch.log((counts + 1) / (counts.sum() + n_classes))
         bias = prior - (means * weight).sum(-1) / 2 - weight @ centre
-        new = self.linear.weight.norm(dim=1).mean()
+        new = self.linear.weight.norm(dim=1).mean().cpu()
         shorter = new / weight.norm(dim=1).mean().clamp(min=1e-12)
         self.linear.weight.copy_(weight * shorter)
         self.linear.bias.copy_(bias * shorter)

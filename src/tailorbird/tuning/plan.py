@@ -17,7 +17,7 @@ from tailorbird.config import (
 )
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
-from tailorbird.hardware import compute_dtype
+from tailorbird.hardware import compute_dtype, gpu_gib
 from tailorbird.modeling import TextModel, adapters
 from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.tuning.optimizers import RATE_FACTORS
@@ -25,6 +25,9 @@ from tailorbird.tuning.tasks import TASKS
 
 LANGUAGE_TOKENS = 2048
 """Tokens of a language model computed at once: what its many layers keep of them takes memory."""
+
+MOST_LANGUAGE_TOKENS = 16_384
+"""The same on a GPU that has room: starting small products there takes longer than the products."""
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
@@ -152,8 +155,9 @@ def plan_tuning(
     default, reason = _rate(model, way, optimizer.name, batch_size)
     rate = decide("learning rate", tuning.learning_rate, default, reason)
     if model.spec.name == LANGUAGE:
-        why = f"{model.backbone.n_layers} layers keep what they made of each token"
-        n_tokens = decide("micro-batch tokens", tuning.micro_batch_tokens, LANGUAGE_TOKENS, why)
+        n_tokens, why = language_tokens(gpu_gib() if model.device.type == "cuda" else 0.0)
+        why = f"{model.backbone.n_layers} layers keep what they made of each token{why}"
+        n_tokens = decide("micro-batch tokens", tuning.micro_batch_tokens, n_tokens, why)
         tuning = replace(tuning, micro_batch_tokens=int(n_tokens))
     dtype, why = _dtype(tuning.dtype, model.device.type, dtype_before)
     decisions.append(why)
@@ -205,6 +209,20 @@ def _rate(model: TextModel, way: adapters.Method, rule: str, batch_size: int) ->
         + (f"; {way.rate_factor:g} times that: {way.rate_reason}" if way.rate_factor != 1 else "")
     )
     return rule_factor * way.rate_factor * float(f"{rate:.1g}"), reason
+
+
+def language_tokens(gpu_gib: float) -> tuple[float, str]:
+    """How many tokens of a language model are computed at once on a GPU of *gpu_gib*, and why.
+
+    >>> language_tokens(0.0)  # none
+    (2048, '')
+    >>> language_tokens(24.0)
+    (12288, ', GPU of 24 GiB')
+    """
+    if not gpu_gib:
+        return LANGUAGE_TOKENS, ""
+    n_tokens = LANGUAGE_TOKENS * max(1, int(gpu_gib) // 4)
+    return min(MOST_LANGUAGE_TOKENS, n_tokens), f", GPU of {gpu_gib:.0f} GiB"
 
 
 def _dtype(wanted: str, device: str, before: str) -> tuple[torch.dtype, str]:

@@ -149,6 +149,8 @@ class TuningRun:
                         out[f"optimizer.{k}.{index}.{name}"] = torch.as_tensor(value)
         out |= {f"method.{name}": tensor for name, tensor in self.attachment.memory().items()}
         out["rng"] = torch.get_rng_state()
+        if self.model.device.type == "cuda":
+            out["rng_cuda"] = torch.cuda.get_rng_state(self.model.device)
         return out
 
     def facts(self) -> dict[str, Any]:
@@ -214,6 +216,8 @@ class TuningRun:
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         torch.set_rng_state(tensors["rng"])
+        if "rng_cuda" in tensors and self.model.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng_cuda"], self.model.device)
         self.step, self.validated_step = facts["step"], facts["validated_step"]
         self.n_tokens, self.elapsed_s = facts["n_tokens"], facts["elapsed_s"]
         self.best_step, self.best_score = facts["best_step"], tuple(facts["best_score"])

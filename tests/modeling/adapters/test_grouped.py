@@ -100,7 +100,8 @@ def test_a_batch_in_which_no_text_has_an_adapter_is_pretrained(backbone: torch.n
         group = LoraGroup(backbone)
         with group.using([several(backbone)[0].lora()], batch, torch.full((len(IDS),), -1)):
             states = backbone(batch)
-        assert torch.equal(states, backbone(batch))
+        plain = backbone(batch)
+    assert (states - plain).abs().max() <= 1e-6  # not equal: products may begin elsewhere in memory
 
 
 def test_a_group_refuses_a_layer_that_has_an_adapter(backbone: torch.nn.Module) -> None:
