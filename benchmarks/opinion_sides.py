@@ -29,11 +29,12 @@ from tailorbird.assistants.opinion.reading.texts import pieces_of
 from tailorbird.config import Settings, override_settings
 from tailorbird.evaluation import measure_baselines
 from tailorbird.hardware import compute_dtype
-from tailorbird.metrics.labels import apply_thresholds, best_thresholds, micro_f1_of_labels
+from tailorbird.metrics.labels import apply_thresholds, micro_f1_of_labels
 from tailorbird.modeling import TextModel, save_model
 from tailorbird.records import Example
 from tailorbird.tuning import TuningRun, tune
 from tailorbird.tuning.tasks import encode_examples, find_task
+from tailorbird.tuning.tasks.multi_label import chosen_thresholds
 from tailorbird.weights import BackboneFolder
 
 MAX_TOKENS = 128
@@ -177,8 +178,9 @@ def scores_of(
             for x, t in zip((of_held, of_test), truths, strict=True)
         ]
         return found[0], found[1]
-    thresholds = best_thresholds(truths[0], of_held, default=0.0)
-    said = [apply_thresholds(x, thresholds) for x in (of_held, of_test)]
+    probs = [torch.from_numpy(x).sigmoid() for x in (of_held, of_test)]
+    thresholds = chosen_thresholds(probs[0], torch.from_numpy(truths[0]))
+    said = [apply_thresholds(x, thresholds) for x in probs]
     first, second = (micro_f1_of_labels(t, s) for t, s in zip(truths, said, strict=True))
     return first, second
 
@@ -223,7 +225,8 @@ def several_by_words(divided: Divided) -> float:
         for k, part in enumerate(parts)
     )
     model = OneVsRestClassifier(LogisticRegression(C=10.0, max_iter=200)).fit(train, truths[0])
-    thresholds = best_thresholds(truths[1], model.predict_proba(held))
+    probs = torch.from_numpy(model.predict_proba(held))
+    thresholds = chosen_thresholds(probs, torch.from_numpy(truths[1]))
     return micro_f1_of_labels(truths[2], apply_thresholds(model.predict_proba(test), thresholds))
 
 

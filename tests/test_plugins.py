@@ -84,7 +84,7 @@ def test_a_loss_and_a_way_of_tuning_are_added_to_what_is_there(tmp_path: Path) -
     )
     found = plugins.load_plugin(write(tmp_path, code))
     assert str(found) == "plug-in mine.py: loss regression.steep; method biases"
-    assert list(TASKS["regression"].losses) == ["mse", "steep"]
+    assert list(TASKS["regression"].losses) == ["mse", "mae", "steep"]
     assert TASKS["regression"].plugin == ""  # it is still ours
     assert "biases" in adapters.METHODS
 

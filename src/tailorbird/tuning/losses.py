@@ -79,6 +79,17 @@ def mean_squared_error(values: Tensor, targets: Tensor) -> Tensor:
     return F.mse_loss(values, targets.to(values.dtype))
 
 
+def mean_absolute_error(values: Tensor, targets: Tensor) -> Tensor:
+    """Mean of ``|value - target|``; what makes it small is the median of the numbers, both (B,).
+
+    Source: Hastie et al., Elements of Statistical Learning, section 2.4.
+
+    >>> mean_absolute_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0])).item()
+    1.0
+    """
+    return F.l1_loss(values, targets.to(values.dtype))
+
+
 def supervised_contrastive(
     features: Tensor, targets: Tensor, *, temperature: float = 0.1
 ) -> Tensor:

@@ -46,6 +46,11 @@ def mse(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:
     return losses.mean_squared_error(outputs[:, 0], truth.targets)
 
 
+def absolute(outputs: Tensor, truth: Truth, settings: LossSettings) -> Tensor:
+    """Mean of absolute errors: answers are medians, which many equal ratings make far better."""
+    return losses.mean_absolute_error(outputs[:, 0], truth.targets)
+
+
 def scores(outputs: Tensor, truth: Truth, model: TextModel) -> dict[str, float]:
     """In the units of the rows: the share of variance explained, rank correlation, errors.
 
@@ -76,7 +81,7 @@ def bits(model: TextModel) -> tuple[float, str]:
 REGRESSION = Task(
     "regression",
     "a number for a text, or for a pair of texts: ratings, similarities",
-    {"mse": mse},
+    {"mse": mse, "mae": absolute},
     scores,
     encode,
     predict,
