@@ -29,18 +29,20 @@ class Recipe:
     is_flat: bool = False
     """Rows one after another without padding, as `DataCollatorWithFlattening` lays them."""
     attention: str = "sdpa"
+    is_plain: bool = False
+    """The peer as it comes: no setting of the two but epochs, batch size, rate and schedule."""
 
     def settings(self) -> dict[str, Any]:
         """As `TrainingArguments` names them."""
+        faster = {"train_sampling_strategy": "group_by_length", "bf16": True}
         return {
             "num_train_epochs": self.n_epochs,
             "per_device_train_batch_size": self.batch_size,
-            "train_sampling_strategy": "group_by_length",
             "learning_rate": self.rate,
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.1,
-            "bf16": True,
             "seed": 0,
+            **({} if self.is_plain else faster),
         }
 
 
@@ -59,13 +61,15 @@ def load_adapted(model: Any, how: Recipe) -> Any:
 
 
 def load_model(folder: str, how: Recipe) -> Any:
-    """The model with its frozen weights in bf16, so that autocast need not cast them each time."""
+    """The model with its frozen weights in bf16, so that autocast need not cast them each time.
+
+    As it comes it is in the type that transformers loads it in.
+    """
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, attn_implementation=how.attention
-    )
+    best = {"dtype": torch.bfloat16, "attn_implementation": how.attention}
+    model = AutoModelForCausalLM.from_pretrained(folder, **({} if how.is_plain else best))
     model.config.use_cache = False
     return load_adapted(model, how)
 
