@@ -24,16 +24,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import ours
 from benchmarks.building import data_folder
 from tailorbird import personalising
 from tailorbird.cli.display import Display
 from tailorbird.config import Settings, override_settings
 from tailorbird.hardware import processor
+from tailorbird.modeling import build_model
 from tailorbird.personalise import UserRows
 from tailorbird.personalise.proving import Outcome
-from tailorbird.personalise.view import View
+from tailorbird.personalise.view import View, view_rows
 from tailorbird.records import Example
+from tailorbird.runs import load_examples
 from tailorbird.store import Workspace
+from tailorbird.tuning.tasks import find_task
 
 KNN = (1, 2, 3, 5, 10, 20, 50)
 SHRINKAGES = (0.0, 1.0, 3.0, 10.0, 30.0)
@@ -95,10 +99,14 @@ SETS: Mapping[str, Callable[[Path], list[Example]]] = {
 }
 
 
-def baselines(view: View, users: Sequence[UserRows]) -> dict[str, float]:
+def baselines(
+    view: View, users: Sequence[UserRows], pretrained: View | None = None
+) -> dict[str, float]:
     """MAE on test of what needs no model: the user's mean, plain and shrunk, and nearest rows.
 
-    The numbers of neighbours and of pseudo-rows are the best on validation.
+    The numbers of neighbours and of pseudo-rows are the best on validation. Neighbours are found by
+    the features of the shared assistant, or by those of its *pretrained* backbone: what is better
+    on validation counts as ``mae_knn``.
     """
     truth = view.truth.numpy()
     able = [user for user in users if user.test]
@@ -108,10 +116,13 @@ def baselines(view: View, users: Sequence[UserRows]) -> dict[str, float]:
         own = truth[list(known)]
         return np.full(len(asked), (own.sum() + weight * level) / (len(own) + weight))
 
-    def nearest(known: Sequence[int], asked: Sequence[int], k: float) -> Any:
-        near = (view.features_of(asked) @ view.features_of(known).T).numpy()
-        at = np.argsort(-near, axis=1, kind="stable")[:, : int(k)]
-        return truth[list(known)][at].mean(1)
+    def nearest_by(seen: View) -> Callable[[Sequence[int], Sequence[int], float], Any]:
+        def nearest(known: Sequence[int], asked: Sequence[int], k: float) -> Any:
+            near = (seen.features_of(asked) @ seen.features_of(known).T).numpy()
+            at = np.argsort(-near, axis=1, kind="stable")[:, : int(k)]
+            return truth[list(known)][at].mean(1)
+
+        return nearest
 
     def mae(predict: Callable[..., Any], number: float, *, on_test: bool) -> float:
         wrong: list[float] = []
@@ -123,11 +134,27 @@ def baselines(view: View, users: Sequence[UserRows]) -> dict[str, float]:
     def best(predict: Callable[..., Any], numbers: Sequence[float]) -> float:
         return min(numbers, key=lambda number: mae(predict, number, on_test=False))
 
+    ways = {"mae_knn_tuned": nearest_by(view)}
+    if pretrained is not None:
+        ways["mae_knn_pretrained"] = nearest_by(pretrained)
+    k_of = {name: best(way, KNN) for name, way in ways.items()}
+    of_validation = {name: mae(way, k_of[name], on_test=False) for name, way in ways.items()}
+    found = {name: mae(way, k_of[name], on_test=True) for name, way in ways.items()}
     return {
         "mae_user_mean": mae(shrunk_mean, 0.0, on_test=True),
         "mae_user_mean_shrunk": mae(shrunk_mean, best(shrunk_mean, SHRINKAGES), on_test=True),
-        "mae_knn": mae(nearest, best(nearest, KNN), on_test=True),
+        "mae_knn": found[min(of_validation, key=of_validation.__getitem__)],
+        **found,
     }
+
+
+def pretrained_view(examples: Sequence[Example], settings: Settings) -> View:
+    """The rows as the backbone sees them before it is tuned; answers are those of a new head."""
+    task = find_task("regression")
+    model = build_model(
+        ours.backbone(settings.model.backbone), [], settings=settings.model, spec=task.spec
+    )
+    return view_rows(model, examples)
 
 
 def figures(outcome: Outcome, of_baselines: Mapping[str, float]) -> dict[str, Any]:
@@ -189,7 +216,9 @@ def main() -> None:
         done = personalising.go_on(run, workspace, settings, listener=display)
         display.close()
     assert done is not None  # nobody asked it to stop
-    result = {"set": name} | figures(done.outcome, baselines(done.view, done.users))
+    rows = [example for part in load_examples(run).values() for example in part]  # as it was seen
+    seen = pretrained_view(rows, settings)
+    result = {"set": name} | figures(done.outcome, baselines(done.view, done.users, seen))
     result["total_s"] = time.perf_counter() - started_s
     show(result)
 

@@ -8,7 +8,7 @@ for report in tune(run, train, validation):
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -170,12 +170,23 @@ def _validate(run: TuningRun, validation: EncodedExamples) -> tuple[float, dict[
     """The task's plain loss, whatever that of training is, and scores; keeps the best weights."""
     with run.averaged():
         loss, scores = run.task.measure(run.model, validation, run.task)
-        run.keep_if_best((next(iter(scores.values())), -loss))
+        run.keep_if_best((_judged(scores, by=run.plan.loss.name), -loss))
     run.validated_step = run.step
     if run.losses:
         run.history.append((sum(run.losses) / len(run.losses), loss))
         run.losses.clear()
     return loss, scores
+
+
+def _judged(scores: Mapping[str, float], *, by: str) -> float:
+    """What chooses the best weights, higher being better.
+
+    It is the task's first score, or the error that is tuned to where that is one of the scores.
+
+    >>> _judged({"r2": 0.4, "mae": 0.7}, by="mae")
+    -0.7
+    """
+    return -scores[by] if by in scores else next(iter(scores.values()))
 
 
 def n_parting(history: Sequence[tuple[float, float]]) -> int:
