@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,28 +14,52 @@ from tailorbird.config import OptimizerSettings
 from tailorbird.modeling import TextModel
 
 Groups = list[dict[str, Any]]
+Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
+
+WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+"""Methods that torch wraps, as it does ``step``, for the sake of its compiler. The first call of
+any imports that compiler, and sympy with it: 5 s and 120 MB a process, and nothing is compiled."""
+
+
+def _uncompiled(kind: Kind) -> Kind:
+    """*kind* with those methods as they were before they were wrapped; it computes the same.
+
+    >>> _uncompiled(torch.optim.SGD).__name__, hasattr(torch.optim.SGD.step, "__wrapped__")
+    ('SGD', True)
+    """
+    plain = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    made: Any = type(kind.__name__, (kind,), {**plain, "step": step})
+    return made  # type: ignore[no-any-return]
+
+
+AdamW = _uncompiled(torch.optim.AdamW)
+Adam = _uncompiled(torch.optim.Adam)
+SGD = _uncompiled(torch.optim.SGD)
+Adafactor = _uncompiled(torch.optim.Adafactor)
+SparseAdam = _uncompiled(torch.optim.SparseAdam)
 
 
 def adamw(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """Adam with decay beside the gradient: ``w ← w - rate · decay · w`` (Loshchilov 2019)."""
     betas = (settings.beta1, settings.beta2)
-    return torch.optim.AdamW(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+    return AdamW(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
 
 
 def adam(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015, algorithm 1) with L2: ``decay · w`` is added to the gradient."""
     betas = (settings.beta1, settings.beta2)
-    return torch.optim.Adam(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
+    return Adam(groups, lr=rate, betas=betas, eps=settings.epsilon, fused=True)
 
 
 def sgd(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """``v ← momentum · v + g; w ← w - rate · v`` (Sutskever et al. 2013), L2 in the gradient."""
-    return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
+    return SGD(groups, lr=rate, momentum=settings.momentum)
 
 
 def adafactor(groups: Groups, rate: float, settings: OptimizerSettings) -> torch.optim.Optimizer:
     """Second moments by row and column, rates relative to the weights (Shazeer and Stern 2018)."""
-    return torch.optim.Adafactor(groups, lr=rate)
+    return Adafactor(groups, lr=rate)
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, float, OptimizerSettings], torch.optim.Optimizer]] = {
@@ -81,12 +106,12 @@ def build_optimizers(
     if words is not None and words.requires_grad:
         rate = learning_rate * settings.layer_decay**n_layers
         if settings.name == "sgd":
-            optimizers.append(torch.optim.SGD([{"params": [words], "peak_rate": rate}], lr=rate))
+            optimizers.append(SGD([{"params": [words], "peak_rate": rate}], lr=rate))
         else:
             rate /= RATE_FACTORS[settings.name]  # it is Adam here, whatever it is elsewhere
             betas, epsilon = (settings.beta1, settings.beta2), settings.epsilon
             group = {"params": [words], "peak_rate": rate}
-            optimizers.append(torch.optim.SparseAdam([group], rate, betas, epsilon))
+            optimizers.append(SparseAdam([group], rate, betas, epsilon))
     return optimizers
 
 
