@@ -102,12 +102,14 @@ def gpu_gib() -> float:
     return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory) / 2**30
 
 
-def release_memory() -> None:
+def release_memory(*, collect: bool = True) -> None:
     """Give memory that this process no longer needs back to the system, where it takes it.
 
-    What was freed stays with the process otherwise, for what it may want next.
+    What was freed stays with the process otherwise, for what it may want next. Without *collect*
+    objects that hold each other are not looked for, which takes long where there are many.
     """
-    gc.collect()
+    if collect:
+        gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None  # glibc
     if trim is not None:
         trim(0)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from tailorbird.config import MethodSettings
 from tailorbird.modeling.adapters.lora import LoraAdapter
+from tailorbird.modeling.encoder import EncoderLayer
+from tailorbird.modeling.families import read_sizes
 from tailorbird.modeling.products import linear, together
 
 BF16 = torch.bfloat16
@@ -74,3 +76,27 @@ def test_a_layer_without_an_adapter_among_others_keeps_what_it_gives() -> None:
     y = together(inputs(BF16), adapted, second)
     assert torch.equal(y[:, 4:], linear(inputs(BF16), second))
     assert not torch.equal(y[:, :4], linear(inputs(BF16), first))
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_between_products_stand_rows_whose_number_comes_back(rank: int) -> None:
+    config = {"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 12}
+    more = {"num_attention_heads": 2, "num_hidden_layers": 1, "max_position_embeddings": 8}
+    sizes = read_sizes(config | more | {"type_vocab_size": 2})
+    torch.manual_seed(0)
+    layer = EncoderLayer(sizes)
+    for part in (layer.ffn_in, layer.ffn_out) if rank else ():
+        part.adapter = LoraAdapter(part, MethodSettings(name="lora", rank=rank, alpha=3.0))
+        nn.init.normal_(part.adapter.b)
+    x, seen = torch.randn(35, 8).to(BF16), []
+
+    def activation(hidden: Tensor) -> Tensor:
+        seen.append(len(hidden))
+        return torch.nn.functional.gelu(hidden)
+
+    layer.activation = activation
+    found = layer.feed_forward(x)
+    wanted = linear(torch.nn.functional.gelu(linear(x, layer.ffn_in)), layer.ffn_out)
+    assert torch.equal(found, wanted)
+    assert found.shape == (35, 8)
+    assert seen == [64]

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import filled, linear, together
+from tailorbird.modeling.products import filled, knows_texts, linear, together
 from tailorbird.modeling.ready import make_ready
 
 
@@ -56,8 +56,7 @@ class EncoderLayer(nn.Module):
         )
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = self.attention_norm(x + attended)  # an fp32 sum: x is fp32
-        hidden = self.activation(linear(x.to(dtype), self.ffn_in))  # (T, 4 D)
-        hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
+        hidden = F.dropout(self.feed_forward(x.to(dtype)), dropout, self.training)
         return self.ffn_norm(x + hidden)  # type: ignore[no-any-return]
 
     def project(self, x: Tensor) -> Tensor:
@@ -72,6 +71,15 @@ class EncoderLayer(nn.Module):
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)
         weight = torch.cat([w.to(x.dtype) for w in weights])  # cast first: half as much to copy
         return F.linear(filled(x), weight, torch.cat(biases).to(x.dtype))[: len(x)]
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """(T, D) → (T, D): to 4 D and back; all of it on rows that are filled up once.
+
+        In bf16 oneDNN has code for the activation, too, and each T that it meets is one more.
+        """
+        rows = x if knows_texts(self.ffn_in, self.ffn_out) else filled(x)
+        hidden = self.activation(linear(rows, self.ffn_in))  # (T, 4 D)
+        return linear(hidden, self.ffn_out)[: len(x)]
 
     @property
     def products(self) -> list[list[Any]]:

@@ -76,9 +76,14 @@ def _adapted(x: Tensor, rows: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
     adapter: Any = getattr(layer, "adapter", None)
     if adapter is None:
         return y
-    if not getattr(adapter, "knows_texts", False) or len(rows) == len(x):
+    if len(rows) == len(x) or not knows_texts(layer):
         return adapter(rows, y, layer)  # type: ignore[no-any-return]
     return F.pad(adapter(x, y[: len(x)], layer), (0, 0, 0, len(rows) - len(x)))
+
+
+def knows_texts(*layers: nn.Linear) -> bool:
+    """Whether an adapter of *layers* has to be given the rows of the texts and no others."""
+    return any(getattr(getattr(one, "adapter", None), "knows_texts", False) for one in layers)
 
 
 def _below(tensors: list[Tensor], dim: int = 0) -> Tensor:
