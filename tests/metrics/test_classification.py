@@ -90,6 +90,17 @@ def test_per_class_names_every_label_even_an_absent_one():
     assert (rows[2].precision, rows[2].recall, rows[2].f1, rows[2].support) == (0.0, 0.0, 0.0, 0)
 
 
+@pytest.mark.parametrize("n_classes", [1, 2, 7, 77])
+def test_macro_f1_is_scikit_learns(n_classes):
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(n_classes)
+    for _ in range(20):
+        truth, guess = rng.integers(n_classes, size=(2, 60))
+        wanted = f1_score(truth, guess, average="macro", zero_division=0.0)
+        assert metrics.macro_f1(truth, guess) == pytest.approx(wanted, abs=1e-12)
+
+
 @pytest.mark.parametrize("metric", [metrics.accuracy, metrics.macro_f1, metrics.micro_f1])
 def test_a_metric_refuses_rows_that_do_not_pair_up(metric):
     with pytest.raises(ValueError, match=r"shapes \(2,\) and \(1,\) differ"):
