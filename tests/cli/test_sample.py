@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from tailorbird.assistants.recommend.published import model_path
 from tailorbird.cli import app
 from tailorbird.cli.sample import samples_in, without_anything
-from tailorbird.errors import ConfigError
+from tailorbird.errors import ConfigError, ConflictError
 from tailorbird.store import Workspace
-from tailorbird.store.tables import EntityRow, EventRow, ItemRow, PostRow
+from tailorbird.store.tables import EntityRow, EventRow, ItemRow, PostRow, utc_now
 
 RUNNER = CliRunner()
 ROWS = [("late", "parcel awful", "negative"), ("thanks", "parcel fine", "positive")]
@@ -74,6 +74,17 @@ def test_items_and_events_are_taken_in_and_a_model_that_is_there_stays(
         assert session.scalars(select(ItemRow.id)).all() == ["i1"]
         assert session.scalars(select(EventRow.user)).all() == ["u"]
         assert without_anything(space) == ["opinion"]
+
+
+def test_invented_posts_and_items_are_not_put_among_real_ones(
+    examples: Path, tmp_path: Path
+) -> None:
+    with Workspace.open(tmp_path / "space") as space, space.writing() as session:
+        session.add(PostRow(key="k", source="news", time=utc_now(), text="real"))
+        session.add(ItemRow(id="own", title="Real"))
+    for kind in ("opinion", "recommend"):
+        given = ["sample", kind, "--examples", str(examples), "-w", str(tmp_path / "space")]
+        assert isinstance(RUNNER.invoke(app, given).exception, ConflictError)
 
 
 def test_without_samples_it_says_where_they_are(tmp_path: Path) -> None:

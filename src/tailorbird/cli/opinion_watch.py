@@ -95,16 +95,13 @@ def alerts(
     """List alerts, the newest first."""
     from rich.console import Console
     from rich.table import Table
-    from sqlalchemy import select
 
     from tailorbird import store
-    from tailorbird.store.tables import AlertRow
+    from tailorbird.assistants.opinion.alert_list import OPEN, list_alerts
 
-    query = select(AlertRow).order_by(AlertRow.created.desc()).limit(n)
-    if not every:
-        query = query.where(AlertRow.status != "closed")
-    with store.Workspace.open(workspace) as opened, opened.sessions() as session:
-        rows = [_shown(row) for row in session.scalars(query)]
+    with store.Workspace.open(workspace) as opened:
+        found = list_alerts(opened, statuses=() if every else OPEN, limit=n)
+    rows = [_shown(told.alert) for told in found]
     if as_json:
         print_json({"alerts": rows})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,10 @@ from tailorbird.cli.display import SCREEN
 
 if TYPE_CHECKING:
     from tailorbird.store import Workspace as Space
+
+
+SOURCE = "sample"
+"""What its posts are from."""
 
 
 class Kind(StrEnum):
@@ -35,11 +40,14 @@ def sample(
 ) -> None:
     """Take the sample of an assistant in, and tune what that needs; it may be given again.
 
+    Not into a workspace with posts or items of your own: invented ones would stand among them.
+
     A service that runs takes it over by itself: look at /console/opinion or /console/recommend.
 
     Example: tailorbird sample opinion
     """
     folder = samples_in(examples) / kind.value
+    _check_is_free(folder, kind, workspace)
     load = _opinion if kind is Kind.opinion else _recommend
     load(folder, workspace)
     SCREEN.print(f"[bold green]✓[/] look at /console/{kind.value} of: tailorbird serve")
@@ -58,6 +66,31 @@ def samples_in(given: Path | None) -> Path:
         where=str(given or beside),
         cure="name the folder examples/ of the sources with --examples",
     )
+
+
+def _check_is_free(folder: Path, kind: Kind, workspace: Path | None) -> None:
+    """Raise ConflictError where there is something that is not of the sample."""
+    from sqlalchemy import select
+
+    from tailorbird import api
+    from tailorbird.errors import ConflictError
+    from tailorbird.store.tables import ItemRow, PostRow
+
+    with api.open_workspace(workspace) as space, space.sessions() as session:
+        if kind is Kind.opinion:
+            own = session.scalar(select(PostRow.id).where(PostRow.source != SOURCE).limit(1))
+        else:
+            lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
+            ours = {str(json.loads(line)["id"]) for line in lines}
+            own = next(
+                (one for one in session.scalars(select(ItemRow.id)) if one not in ours), None
+            )
+        if own is not None:
+            raise ConflictError(
+                f"holds {'posts' if kind is Kind.opinion else 'items'} of its own",
+                where=str(space.path),
+                cure="name another with --workspace: invented ones would stand among them",
+            )
 
 
 def without_anything(space: Space) -> list[str]:
@@ -80,7 +113,7 @@ def _opinion(folder: Path, workspace: Path | None) -> None:
     from tailorbird.assistants.opinion.opening import LIVE
     from tailorbird.cli import opinion_entities, opinion_models, opinion_sources, opinion_watch
 
-    opinion_sources.take(folder / "posts.jsonl", source="sample", workspace=workspace)
+    opinion_sources.take(folder / "posts.jsonl", source=SOURCE, workspace=workspace)
     opinion_entities.import_(folder / "aliases.csv", workspace=workspace)
     with api.open_workspace(workspace) as space:
         has_reader = (space.path / LIVE).is_file()

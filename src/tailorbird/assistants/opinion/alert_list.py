@@ -15,6 +15,8 @@ from tailorbird.store import Workspace
 from tailorbird.store.tables import AlertRow, AlertStatus, DeliveryRow, SilenceRow, utc_now
 
 N_ALERTS = 50
+OPEN: tuple[AlertStatus, ...] = ("new", "acknowledged")
+"""Those that go on."""
 
 
 @dataclass(frozen=True, slots=True)
