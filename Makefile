@@ -1,5 +1,6 @@
 # make run                  an assistant from the sample logs, served on http://127.0.0.1:8420
 # make run LOGS=chats.jsonl  the same from your own logs      make run PORT=8421  elsewhere
+# make samples              posts and a shop for the two other assistants; a service that runs takes them over
 # make test                 lint, types and tests       make test-browser  tests in a real browser
 # make setup                the full environment (core, dev, bench); runs nothing
 # make lint · make format · make constraints · make reference · make clean
@@ -26,7 +27,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; \
 	done)
 
-.PHONY: help run test test-browser test-gpu lint format setup constraints reference clean
+.PHONY: help run samples test test-browser test-gpu lint format setup constraints reference clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -35,6 +36,11 @@ help:
 
 run: $(DONE)/core $(DONE)/weights
 	@$(BIN)/tailorbird up "$(LOGS)" --port $(PORT) $(WITH)
+
+# Not part of `run`: tuning takes minutes, and the first page is to be there at once.
+samples: $(DONE)/core $(DONE)/weights
+	@$(BIN)/tailorbird sample recommend
+	@$(BIN)/tailorbird sample opinion
 
 test: lint $(DONE)/packages
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not browser and not gpu"

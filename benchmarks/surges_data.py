@@ -155,6 +155,20 @@ def inject(stream: Stream, surges: list[Surge], rng: np.random.Generator) -> Str
     return Stream(stream.names, stream.first, negatives, stream.others)
 
 
+def redrawn(stream: Stream, n_days: int, rng: np.random.Generator) -> Stream:
+    """*n_days* of a stream's own days, each drawn among those of its weekday; all series alike.
+
+    Within a day all is as it was, also what happened; from day to day nothing goes on.
+    """
+    days = np.arange(stream.negatives.shape[1] // 24)
+    same = [days[days % 7 == weekday] for weekday in range(7)]
+    drawn = np.array([rng.choice(same[day % 7]) for day in range(n_days)])
+    columns = (drawn[:, None] * 24 + np.arange(24)).ravel()
+    return Stream(
+        stream.names, stream.first, stream.negatives[:, columns], stream.others[:, columns]
+    )
+
+
 def quiet_stream(n_days: int, rng: np.random.Generator, *, n_series: int = 12) -> Stream:
     """Quiet series of many kinds: nothing ever happens, but much varies.
 

@@ -177,13 +177,7 @@ def _spare_collecting() -> None:
 
 def open_public(workspace: Workspace, settings: OpinionSettings) -> OpenOpinion:
     """Opinion monitoring of *workspace*; ConfigError where its settings cannot be."""
-    watch = WatchSettings(
-        window_s=settings.window_s,
-        false_alarms_per_topic_month=settings.false_alarms_per_topic_month,
-        min_posts=settings.min_posts,
-        channels=settings.addresses,
-    )
-    return open_opinion(workspace, watch, fetch=Web())
+    return open_opinion(workspace, WatchSettings.of(settings), fetch=Web())
 
 
 def live_in(workspace: Workspace, settings: ServingSettings | None = None) -> Look:

@@ -46,6 +46,22 @@ def test_a_replay_lists_the_alerts_of_a_file(history: Path) -> None:
     assert len(shown["rejects"]) == 2
 
 
+def test_what_no_option_says_is_that_of_the_settings(history: Path, tmp_path: Path) -> None:
+    config = tmp_path / "town.toml"
+    config.write_text("[opinion]\nmin_posts = 500\n", encoding="utf-8")
+    place = ["replay", str(history), "--json", "--config", str(config)]
+
+    def n_alerts(*words: str) -> int:
+        return len(json.loads(RUNNER.invoke(app, [*place, *words]).stdout)["alerts"])
+
+    assert n_alerts() == 0
+    assert n_alerts("--min-posts", "3") == 2
+    assert n_alerts("--set", "opinion.min_posts=3") == 2
+    config.write_text("[opinion]\nchannels = 'nobody'\n", encoding="utf-8")
+    words = ["watch", "--once", "--config", str(config), "--workspace", str(tmp_path / "w")]
+    assert "word 1 is not NAME=URL" in str(RUNNER.invoke(app, words).exception)
+
+
 def test_a_file_without_usable_rows_says_what_rows_look_like(tmp_path: Path) -> None:
     path = tmp_path / "posts.csv"
     path.write_text("time,title,sentiment\n2026-01-05,x,angry\n", encoding="utf-8")

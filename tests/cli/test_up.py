@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tailorbird.cli.up import take_along
+import pytest
+
+from tailorbird.cli.up import offer_samples, take_along
 from tailorbird.knowledge import KnowledgeBase, open_encoder
 from tailorbird.knowledge.rules import saved_version
 from tailorbird.store import Workspace
+from tailorbird.store.tables import EventRow
 
 RULES = """
 [[rule]]
@@ -41,3 +44,14 @@ def test_rules_are_the_first_of_a_workspace_and_never_overwrite_others(tmp_path:
     with Workspace.open(space) as workspace:
         saved = saved_version(workspace)
         assert (saved.version, "0.9" in saved.rules) == (1, True)
+
+
+def test_empty_assistants_are_named_with_the_command_that_fills_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Workspace.open(tmp_path) as workspace, workspace.writing() as session:
+        session.add(EventRow(key="k", user="u", item="i", kind="click"))
+    offer_samples(tmp_path)
+    said = "".join(capfd.readouterr().err.split())
+    assert "/console/opinionisempty;asampleforit:tailorbirdsampleopinion" in said
+    assert "recommend" not in said

@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
+from tailorbird.app import Wanted, create_app
 from tailorbird.assistants.opinion.figures import Subject
+from tailorbird.config import OpinionSettings, ServingSettings
 from tailorbird.console.opinion_timeline import KEPT_TIMES, N_KEPT, Views
 from tailorbird.store import Workspace
 from tailorbird.store.tables import PostRow
@@ -78,3 +81,14 @@ def test_where_nothing_is_new_the_time_that_ends_with_the_newest_post_is_shown(
     view = Views(workspace, lambda: NOON.replace(month=12)).of("7d", Subject())
     assert view is not None
     assert (view.newest, view.timeline.n) == (NOON, 1)
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Or look around"), ("zh", "也可以先用样例")])
+def test_an_empty_page_names_the_command_that_fills_it(
+    workspace: Workspace, language: str, said: str
+) -> None:
+    app = create_app(workspace, None, ServingSettings(), wanted=Wanted(opinion=OpinionSettings()))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        page = client.get("/console/opinion", headers={"accept-language": language}).text
+    assert said in page
+    assert "tailorbird sample opinion" in page

@@ -38,6 +38,7 @@ def test_without_its_parts_it_says_what_is_missing(workspace: Workspace) -> None
 def test_without_a_model_it_says_how_to_make_one(workspace: Workspace) -> None:
     with TestClient(recommend_app(shop_in(workspace, has_model=False), workspace)) as client:
         assert "tailorbird recommend fit" in look(client)
+        assert "tailorbird sample recommend" in look(client)
         assert "还没有学会推荐什么" in look(client, language="zh")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,3 +74,19 @@ def test_words_at_the_desk_are_looked_for_in_files(workspace: Workspace) -> None
     stray = workspace.path / "notes.txt"
     stray.write_text(f"call back: {MARKER}", encoding="utf-8")
     assert forget(workspace, USER).left == [stray]
+
+
+def test_what_was_tuned_at_the_desk_is_named(workspace: Workspace) -> None:
+    elsewhere = workspace.path.parent / "reranker"
+    elsewhere.mkdir()
+    choice = json.dumps({"reranker": str(elsewhere)})
+    (workspace.path / "reranker.json").write_text(choice, encoding="utf-8")
+    folder = workspace.path / "encoders" / "acceptance"
+    folder.mkdir(parents=True)
+    (folder / "acceptance.json").write_text('{"intents": ["parcel"]}', encoding="utf-8")
+    found = forget(workspace, USER)
+    assert found.tuned == {
+        "encoders/acceptance": "tailorbird knowledge tune-replies",
+        str(elsewhere): "tailorbird knowledge tune LOGS --reranker",
+    }
+    assert found.left == []

@@ -49,6 +49,20 @@ def test_others_nobody_and_items_stay(workspace: Workspace) -> None:
         assert session.scalars(select(ItemRow.id)).all() == ["kettle"]
 
 
+def test_models_that_learned_from_everybody_are_named_with_what_makes_them_anew(
+    workspace: Workspace,
+) -> None:
+    for name in ("recommend/model", "encoders/acceptance"):
+        (workspace.path / name).mkdir(parents=True)
+        (workspace.path / name / "weights.safetensors").write_bytes(b"0")
+    said: list[str] = []
+    found = forget(workspace, USER, say=said.append)
+    # They said nothing at the desk, so what was tuned there has nothing of theirs.
+    assert found.tuned == {"recommend/model": "tailorbird recommend fit"}
+    assert any(line.endswith("is made by: tailorbird recommend fit") for line in said)
+    assert forget(workspace, "somebody else altogether").tuned == {}
+
+
 def test_what_was_forgotten_is_said(workspace: Workspace) -> None:
     said: list[str] = []
     forget(workspace, USER, say=said.append)

@@ -16,11 +16,15 @@ from tailorbird.serving.chinese import in_chinese
 from tailorbird.serving.languages import error_said, preferred_language, said
 
 SOURCE = Path(tailorbird.__file__).parent
-ROOMS = ("serving", "knowledge", "assistants/service_desk")
+ROOMS = (
+    "serving", "knowledge", "assistants/service_desk", "assistants/opinion", "assistants/recommend",
+)  # fmt: skip
 ERRORS = {
     "KnowledgeError", "RequestError", "NotFoundError", "ConflictError", "ForbiddenError",
-    "UnavailableError", "HTTPException", "refusal", "slow_down", "_no_key",
+    "UnavailableError", "HTTPException", "refusal", "slow_down", "_no_key", "RowError",
 }  # fmt: skip
+NAMED = {"PydanticCustomError", "Reject"}
+"""Whose first argument is a name or a place, and no sentence."""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -31,6 +35,8 @@ def texts_of(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.JoinedStr):
         parts = [part.value if isinstance(part, ast.Constant) else "x" for part in node.values]
         yield "".join(map(str, parts))
+    elif isinstance(node, ast.Subscript):
+        yield from texts_of(node.value)
     elif isinstance(node, ast.IfExp):
         yield from texts_of(node.body)
         yield from texts_of(node.orelse)
@@ -46,9 +52,10 @@ def sentences() -> Iterator[tuple[str, str]]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                     continue
-                if node.func.id not in ERRORS:
+                if node.func.id not in ERRORS | NAMED:
                     continue
-                given = [*node.args, *(k.value for k in node.keywords if k.arg == "cure")]
+                said_by = node.args[1:] if node.func.id in NAMED else node.args
+                given = [*said_by, *(k.value for k in node.keywords if k.arg == "cure")]
                 for one in given:
                     for text in texts_of(one):
                         if text and set(text) != {"x"}:

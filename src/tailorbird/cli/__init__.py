@@ -23,6 +23,7 @@ from tailorbird.cli import (
     predict,
     recommend,
     rules,
+    sample,
     search,
     serve,
     stages,
@@ -81,6 +82,7 @@ app.command("folds", rich_help_panel=_BETTER)(folds.folds)
 app.command("check-labels", rich_help_panel=_BETTER)(folds.check_labels)
 app.add_typer(opinion.app, name="opinion", rich_help_panel=_ASSISTANTS)
 app.add_typer(recommend.app, name="recommend", rich_help_panel=_ASSISTANTS)
+app.command("sample", rich_help_panel=_ASSISTANTS)(sample.sample)
 app.command("forget", rich_help_panel=_AROUND)(personalise.forget)
 app.command("runs", rich_help_panel=_AROUND)(workspace.runs)
 app.command("bundles", rich_help_panel=_AROUND)(workspace.bundles)

@@ -11,19 +11,29 @@ import typer
 from rich.markup import escape
 
 from tailorbird.cli.display import SCREEN, print_json
-from tailorbird.cli.options import AsJson, Workspace
+from tailorbird.cli.options import AsJson, Config, Overrides, Workspace, overrides
 
 if TYPE_CHECKING:
     from tailorbird.assistants.opinion.watching import WatchSettings
 
 app = typer.Typer(name="watch", help="Find surges of negative news.", no_args_is_help=True)
 
-WindowS = Annotated[int, typer.Option("--window", help="Seconds of a window.", min=60, max=86_400)]
-FalseAlarms = Annotated[
-    float,
-    typer.Option("--false-alarms", help="Allowed without a cause, of each topic in 30 days."),
+WindowS = Annotated[
+    int | None,
+    typer.Option("--window", help="Seconds of a window.", min=60, max=86_400, show_default="3600"),
 ]
-MinPosts = Annotated[int, typer.Option(help="Negative posts of a rise, at least.", min=1)]
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarms",
+        help="Allowed without a cause, of each topic in 30 days.",
+        show_default="1.0",
+    ),
+]
+MinPosts = Annotated[
+    int | None,
+    typer.Option(help="Negative posts of a rise, at least.", min=1, show_default="3"),
+]
 Channels = Annotated[
     list[str] | None,
     typer.Option(
@@ -37,14 +47,18 @@ Channels = Annotated[
 @app.command()
 def watch(
     *,
-    window_s: WindowS = 3600,
-    false_alarms: FalseAlarms = 1.0,
-    min_posts: MinPosts = 3,
+    window_s: WindowS = None,
+    false_alarms: FalseAlarms = None,
+    min_posts: MinPosts = None,
     channel: Channels = None,
     once: Annotated[bool, typer.Option(help="Look once, then end.")] = False,
+    config: Config = None,
+    set_: Overrides = None,
     workspace: Workspace = None,
 ) -> None:
     """Look at each window once it has passed; send alerts to the channels.
+
+    What no option says is that of the section [opinion] of the settings.
 
     Example: tailorbird opinion watch --channel team=slack://…
     """
@@ -53,10 +67,10 @@ def watch(
     from tailorbird.assistants.opinion.watching.delivering import check_channels
     from tailorbird.assistants.opinion.watching.wording import headline, language_of_alert
 
-    channels = _channels(channel)
+    settings = _settings(config, set_, window_s, false_alarms, min_posts)
+    channels = _channels(channel) or dict(settings.channels)
     if channels:
         check_channels(channels)
-    settings = _settings(window_s, false_alarms, min_posts)
     with store.Workspace.open(workspace) as opened:
         watcher, deliverer = Watcher(opened, settings), Deliverer(opened, channels)
         while True:
@@ -81,16 +95,13 @@ def alerts(
     """List alerts, the newest first."""
     from rich.console import Console
     from rich.table import Table
-    from sqlalchemy import select
 
     from tailorbird import store
-    from tailorbird.store.tables import AlertRow
+    from tailorbird.assistants.opinion.alert_list import OPEN, list_alerts
 
-    query = select(AlertRow).order_by(AlertRow.created.desc()).limit(n)
-    if not every:
-        query = query.where(AlertRow.status != "closed")
-    with store.Workspace.open(workspace) as opened, opened.sessions() as session:
-        rows = [_shown(row) for row in session.scalars(query)]
+    with store.Workspace.open(workspace) as opened:
+        found = list_alerts(opened, statuses=() if every else OPEN, limit=n)
+    rows = [_shown(told.alert) for told in found]
     if as_json:
         print_json({"alerts": rows})
         return
@@ -156,9 +167,11 @@ def silence(
 def replay(
     file: Annotated[Path, typer.Argument(help="JSONL or CSV of posts that were read.")],
     *,
-    window_s: WindowS = 3600,
-    false_alarms: FalseAlarms = 1.0,
-    min_posts: MinPosts = 3,
+    window_s: WindowS = None,
+    false_alarms: FalseAlarms = None,
+    min_posts: MinPosts = None,
+    config: Config = None,
+    set_: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which alerts a history would have brought.
@@ -172,7 +185,7 @@ def replay(
     from tailorbird.assistants.opinion.watching.reading_posts import read_posts
     from tailorbird.assistants.opinion.watching.wording import headline, language_of_alert
 
-    settings = _settings(window_s, false_alarms, min_posts)
+    settings = _settings(config, set_, window_s, false_alarms, min_posts)
     posts, rejects = read_posts(file)
     begun_s = time.perf_counter()
     found = watching.replay(posts, settings)
@@ -223,12 +236,28 @@ def report(
     SCREEN.print(f"[green]✓[/] {escape(str(out))}")
 
 
-def _settings(window_s: int, false_alarms: float, min_posts: int) -> WatchSettings:
+def _settings(
+    config: Path | None,
+    set_: list[str] | None,
+    window_s: int | None,
+    false_alarms: float | None,
+    min_posts: int | None,
+) -> WatchSettings:
+    """What the options say, else the section [opinion] of the settings."""
     from tailorbird.assistants.opinion.watching import WatchSettings
+    from tailorbird.config import load_settings
 
-    return WatchSettings(
-        window_s=window_s, false_alarms_per_topic_month=false_alarms, min_posts=min_posts
+    given = overrides(
+        set_,
+        opinion_window_s=_written(window_s),
+        opinion_false_alarms_per_topic_month=_written(false_alarms),
+        opinion_min_posts=_written(min_posts),
     )
+    return WatchSettings.of(load_settings(config, overrides=given).opinion)
+
+
+def _written(number: float | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _channels(given: list[str] | None) -> dict[str, str]:

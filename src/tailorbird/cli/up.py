@@ -11,7 +11,8 @@ import typer
 from tailorbird.cli import knowledge as knowledge_verb
 from tailorbird.cli import options
 from tailorbird.cli import rules as rules_verb
-from tailorbird.cli.display import Display, stop_on_interrupt
+from tailorbird.cli.display import SCREEN, Display, stop_on_interrupt
+from tailorbird.cli.sample import without_anything
 from tailorbird.cli.serve import serve
 
 
@@ -56,6 +57,7 @@ def up(
                 display.say("stopped; the same command goes on from here")
                 raise typer.Exit(130)
     take_along(knowledge or [], rules or [], workspace)
+    offer_samples(workspace)
     serve(workspace=workspace, port=port, api_key=api_key, config=config, set_=set_)
 
 
@@ -72,3 +74,16 @@ def take_along(knowledge: list[Path], rules: list[Path], workspace: Path | None)
             is_new = not saved_version(space).version
         if is_new:
             rules_verb.save(rules, workspace=workspace)
+
+
+def offer_samples(workspace: Path | None) -> None:
+    """Name the command that fills the page of each assistant that has nothing yet.
+
+    They are not taken along: tuning takes minutes, and the first page is to be there at once.
+    """
+    from tailorbird import api
+
+    with api.open_workspace(workspace) as space:
+        for kind in without_anything(space):
+            command = options.command("sample", kind, workspace=workspace)
+            SCREEN.print(f"/console/{kind} is empty; a sample for it: {command}", markup=False)

@@ -131,14 +131,17 @@ def frame(
         yield None
 
 
-def empty_state(title: str, sentence: str, command: str = "") -> None:
-    """A page with nothing to show says why, and what to do."""
+def empty_state(title: str, sentence: str, command: str = "", *more: tuple[str, str]) -> None:
+    """A page with nothing to show says why, and what to do; *more*: sentence and command."""
     with ui.element("section").classes("tb-empty"):
         ui.html(LEAF, sanitize=False).classes("tb-empty-leaf")
         text(title, tag="h1")
         text(sentence, "tb-soft", tag="p")
         if command:
             text(command, "tb-command", tag="code")
+        for other, instead in more:
+            text(other, "tb-soft", tag="p")
+            text(instead, "tb-command", tag="code")
 
 
 def _header(

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 
 from tailorbird.assistants.opinion.alert_list import (
+    OPEN,
     Told,
     explaining,
     lift,
@@ -39,7 +40,6 @@ N_CHARTS = 12
 """So many alerts are drawn; older ones are told in words alone."""
 AROUND = timedelta(days=2)
 WINDOW = timedelta(hours=3)
-OPEN: tuple[AlertStatus, ...] = ("new", "acknowledged")
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,9 @@ class TimelinePage:
                 text(words["opinion_nothing_text"], "tb-soft", tag="p")
                 with ui.element("div"):
                     text(words["opinion_nothing_command"], "tb-command", tag="code")
+                text(words["opinion_sample_text"], "tb-soft", tag="p")
+                with ui.element("div"):
+                    text(words["opinion_sample_command"], "tb-command", tag="code")
             return
         self._view = view
         self._at = _moment_of(at)

@@ -80,7 +80,10 @@ class RecommendPage:
         self._user = user or next(iter(lately), "")
         await self._read()
         if self._is_missing:
-            empty_state(words["no_model_title"], words["no_model_text"], words["no_model_command"])
+            sample = words["recommend_sample_text"], words["recommend_sample_command"]
+            empty_state(
+                words["no_model_title"], words["no_model_text"], words["no_model_command"], sample
+            )
             return
         self._history = ui.refreshable(self._show_history)
         self._list = ui.refreshable(self._show_list)

@@ -6,9 +6,9 @@ shown; their adapter and own rows in the store; the files of their adapter jobs;
 texts (all of them: which text a state came from cannot be told from it, and they are computed
 again when needed); their words in reports and bundles, where nobody else wrote the same.
 
-What stays: the shared assistant's weights, which were tuned on everybody's rows (a new build
-without this user's makes new ones), figures over many users, and the source that the rows were
-read from, which is not ours.
+What stays: weights that were tuned on everybody's rows (the shared assistant's, and those of
+`shared_models`: `Forgotten.tuned` says which, and what makes each anew), figures over many users,
+and the source that the rows were read from, which is not ours.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tailorbird.personalise import report
 from tailorbird.personalise.desk_rows import forget_desk, note_desk
 from tailorbird.personalise.giving import Keeps
 from tailorbird.personalise.recommend_rows import forget_recommend
+from tailorbird.personalise.shared_models import tuned_with
 from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
 from tailorbird.personalise.tuned import job_name
 from tailorbird.store import ServedRow, Workspace, files
@@ -61,6 +62,9 @@ class Forgotten:
     """Files that were written anew without this user's words."""
     bundles: dict[str, str] = field(default_factory=dict)
     """Bundles that quoted the user: old id → new id."""
+    tuned: dict[str, str] = field(default_factory=dict)
+    """Models whose weights this user's rows may be in, among all others': where → the command that
+    makes it anew without them."""
     left: list[Path] = field(default_factory=list)
     """Files in which the user's id or words were found afterwards; none, if all is well."""
 
@@ -105,6 +109,12 @@ def forget(
         time.sleep(settle_s)
         _note_database(workspace, traces)  # others may have asked the same, written only now
         _forget_served(workspace, user, found)
+    found.tuned = tuned_with(
+        workspace,
+        logs=bool(found.n_rows or found.n_served),
+        desk=bool(found.n_desk),
+        events=bool(found.n_recommend),
+    )
     found.left = list(still_there(workspace.path, user, traces.texts))
     say(
         f"forgotten: {found.n_rows:,} rows of runs, {found.n_served:,} of what was served, "
@@ -113,6 +123,8 @@ def forget(
     )
     for old, new in found.bundles.items():
         say(f"bundle {old} quoted the user; without that it is {new}")
+    for name, command in found.tuned.items():
+        say(f"{name} was tuned on everybody's rows; without theirs it is made by: {command}")
     for path in found.left:
         say(f"still there: {path}")
     return found

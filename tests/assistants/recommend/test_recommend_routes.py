@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from schemathesis import GenerationMode
 from tests.assistants.recommend.live_fakes import recommender_in
+from tests.languages import asked_in
 from tests.openapi import statuses_of
 
 from tailorbird.assistants.recommend.http.routes import recommend_routes
@@ -208,6 +209,23 @@ def test_without_a_model_lists_are_refused_with_what_to_do(
     assert refused.status_code == 503
     assert "tailorbird recommend fit" in refused.json()["error"]["cure"]
     assert post_events(client, {"user": "a", "item": "b", "kind": "share"}).status_code == 200
+
+
+def test_a_chinese_request_is_refused_in_chinese(
+    client: TestClient, recommender: Recommender
+) -> None:
+    event = {"user": "bob", "item": "tea-1", "kind": "rating"}
+    with asked_in("zh"):
+        other = post_events(client, event | {"value": 3}, name="ada", role="visitor")
+        unrated = post_events(client, event)
+        empty = post_events(client)
+        recommender._model = None
+        none = client.post("/v1/recommend", json={"user": "ada"})
+    assert other.json()["error"]["message"] == "ada 的角色是 visitor，不能指定其他用户"
+    assert unrated.json()["error"]["message"] == "是没有分值的评分"
+    assert empty.json()["error"]["message"] == "列表应至少有 1 项，现有 0 项"
+    assert none.json()["error"]["message"] == "还没有学习过推荐什么"
+    assert none.json()["error"]["cure"].startswith("请先学习：tailorbird recommend fit")
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

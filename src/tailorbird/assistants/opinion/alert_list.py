@@ -9,11 +9,14 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tailorbird.assistants.opinion.watching.handling import find_alert
 from tailorbird.errors import NotFoundError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import AlertRow, AlertStatus, DeliveryRow, SilenceRow, utc_now
 
 N_ALERTS = 50
+OPEN: tuple[AlertStatus, ...] = ("new", "acknowledged")
+"""Those that go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,10 @@ def list_alerts(
 
 
 def read_alert(workspace: Workspace, alert_id: str) -> Told:
-    """One alert; NotFoundError where there is none."""
+    """One alert, by its id or how that begins; raises what `handling.find_alert` does."""
     with workspace.sessions() as session:
-        alert = session.get(AlertRow, alert_id)
-        if alert is None:
-            raise NotFoundError(
-                f"there is no alert {alert_id!r}",
-                where="alert",
-                cure="GET /v1/opinion/alerts lists them",
-            )
-        wanted = select(DeliveryRow).where(DeliveryRow.alert_id == alert_id)
+        alert = find_alert(session, alert_id)
+        wanted = select(DeliveryRow).where(DeliveryRow.alert_id == alert.id)
         return Told(alert, tuple(session.scalars(wanted.order_by(DeliveryRow.channel))))
 
 

@@ -27,6 +27,6 @@ def read_proposal(workspace: Workspace, proposal_id: str) -> TopicProposalRow:
         raise NotFoundError(
             f"there is no proposal {proposal_id!r}",
             where="proposal",
-            cure="GET /v1/opinion/proposals lists them",
+            cure="GET /v1/opinion/proposals and tailorbird opinion topics list name them",
         )
     return row

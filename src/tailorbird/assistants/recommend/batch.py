@@ -45,7 +45,7 @@ def make_lists(
         raise UnavailableError(
             "nothing has learned yet what to recommend",
             where="recommend batch",
-            cure="tailorbird recommend fit",
+            cure="fit it: tailorbird recommend fit",
         )
     workspace = recommender.workspace
     fresh_since = recommender.clock() - timedelta(hours=fresh_h)

@@ -246,7 +246,7 @@ class Recommender:
             raise UnavailableError(
                 "nothing has learned yet what to recommend",
                 where="recommend",
-                cure="tailorbird recommend fit; what was posted until then counts",
+                cure="fit it: tailorbird recommend fit; what was posted until then counts",
             )
         gone = self.shelf.withdrawn | wish.exclude
         choices = [Choice(scored_of(one)) for one in row.items if one["id"] not in gone]

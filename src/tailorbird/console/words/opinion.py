@@ -129,6 +129,8 @@ WORDS: Words = {
         "opinion_nothing_title": "No posts yet",
         "opinion_nothing_text": "Add a source, or take a file in:",
         "opinion_nothing_command": "tailorbird opinion take FILE",
+        "opinion_sample_text": "Or look around in the sample first; it takes some minutes:",
+        "opinion_sample_command": "tailorbird sample opinion",
     },
     "zh": {
         "opinion": "舆情",
@@ -253,5 +255,7 @@ WORDS: Words = {
         "opinion_nothing_title": "还没有帖子",
         "opinion_nothing_text": "添加一个来源，或导入一个文件：",
         "opinion_nothing_command": "tailorbird opinion take FILE",
+        "opinion_sample_text": "也可以先用样例数据看看，需要几分钟：",
+        "opinion_sample_command": "tailorbird sample opinion",
     },
 }

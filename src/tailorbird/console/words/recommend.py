@@ -48,6 +48,8 @@ WORDS: Words = {
         "no_model_title": "Nothing has learned yet what to recommend",
         "no_model_text": "Items and events are taken all the same. Once there are enough of them:",
         "no_model_command": "tailorbird recommend fit",
+        "recommend_sample_text": "Or look around in the sample first; it takes some minutes:",
+        "recommend_sample_command": "tailorbird sample recommend",
     },
     "zh": {
         "recommend": "推荐",
@@ -88,5 +90,7 @@ WORDS: Words = {
         "no_model_title": "还没有学会推荐什么",
         "no_model_text": "商品和行为照常接收。积累够了以后：",
         "no_model_command": "tailorbird recommend fit",
+        "recommend_sample_text": "也可以先用样例数据看看，需要几分钟：",
+        "recommend_sample_command": "tailorbird sample recommend",
     },
 }

@@ -86,7 +86,9 @@ def test_a_removed_or_paused_webhook_takes_nothing_soon_after(
     webhooks.receive("forum", secret, b'{"msg": "a"}')
     table.pause("forum")
     now.move(seconds=11)
-    with pytest.raises(ConflictError, match="is paused; tailorbird opinion resume forum"):
+    with pytest.raises(
+        ConflictError, match="is paused; resume it: tailorbird opinion resume forum"
+    ):
         webhooks.receive("forum", secret, b'{"msg": "b"}')
     table.pause("forum", is_paused=False)
     now.move(seconds=11)

@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi.testclient import TestClient
+from tests.languages import asked_in
 
 from tailorbird.store import Workspace
 from tailorbird.store.tables import (
@@ -105,3 +106,23 @@ def test_the_status_tells_what_waits(client: TestClient, alert: AlertRow, write:
     assert [one["name"] for one in found["steps"]] == [
         *("gather", "judge", "watch", "deliver", "propose")
     ]
+
+
+def test_a_chinese_request_is_refused_in_chinese_alone(client: TestClient, as_: As) -> None:
+    with asked_in("zh"):
+        refused = client.get("/v1/opinion/alerts/nothing").json()["error"]
+        until = {"until": "2001-01-01T00:00:00Z", "topic": "x"}
+        past = client.post("/v1/opinion/silences", json=until).json()["error"]
+        year = client.get("/v1/opinion/timeline?since=1900-01-01T00:00:00Z").json()["error"]
+        naive = client.get("/v1/opinion/timeline?since=2026-01-01T00:00:00").json()["error"]
+    assert refused["message"] == "没有告警 'nothing'"
+    assert refused["cure"] == "GET /v1/opinion/alerts 和 tailorbird opinion alerts 列出所有告警"
+    assert past["message"] == "静音的结束时间已过：2001-01-01T00:00:00+00:00"
+    assert (year["message"], naive["message"]) == ("不在 1970 年到 2200 年之间", "应带有时区")
+    english = client.post("/v1/opinion/silences", json=until).json()["error"]
+    assert english["message"] == "the silence would end in the past: 2001-01-01T00:00:00+00:00"
+
+
+def test_an_alert_is_found_by_how_its_id_begins(client: TestClient, alert: AlertRow) -> None:
+    found = client.get(f"/v1/opinion/alerts/{alert.id[:8]}").json()
+    assert found["alert"]["id"] == alert.id

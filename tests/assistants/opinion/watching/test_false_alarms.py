@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from benchmarks.surges import by_ours, false_rate
-from benchmarks.surges_data import Counts, Stream, quiet_stream
+from benchmarks.surges import by_ours
+from benchmarks.surges_data import Counts, Stream, quiet_stream, redrawn
+from benchmarks.surges_peers import episodes, false_rate, single, tuned_limit, z_scores
 
 from tailorbird.assistants.opinion.watching import surges
 
@@ -44,6 +45,19 @@ def test_quiet_series_of_every_kind_raise_no_more_alarms_than_was_stated() -> No
 def test_a_volume_that_wanders_raises_no_more_alarms_either() -> None:
     stream = quiet_stream(LEARNING_DAYS + MONTHS * 30, np.random.default_rng(3), n_series=12)
     assert false_rate(by_ours(stream, 1.0), MONTHS) <= 1.0
+
+
+def test_a_peer_with_a_threshold_a_topic_keeps_the_rate_on_each() -> None:
+    stream = quiet_stream(LEARNING_DAYS + 120, np.random.default_rng(1), n_series=4)
+    own = redrawn(stream, LEARNING_DAYS + MONTHS * 30, np.random.default_rng(2))
+    assert own.negatives.shape == (4, N)
+    day = own.negatives[:, :24].tolist()  # a day of the stream, of the same weekday, in all series
+    assert day in [stream.negatives[:, k * 24 :][:, :24].tolist() for k in range(0, 211, 7)]
+    scores = z_scores(7, False)
+    for name in own.names:
+        one = scores(single(own, name))
+        alarms = episodes(one >= tuned_limit(one, 1.0))
+        assert 0.3 < false_rate(alarms, MONTHS) <= 1.0
 
 
 def test_likelihood_ratios_are_one_on_average_when_nothing_rises() -> None:

@@ -100,7 +100,8 @@ class Webhooks:
             )
         if row.is_paused:
             raise ConflictError(
-                f"the source {name!r} is paused", cure=f"tailorbird opinion resume {name}"
+                f"the source {name!r} is paused",
+                cure=f"resume it: tailorbird opinion resume {name}",
             )
         return row
 
@@ -156,10 +157,12 @@ def _records(body: bytes) -> list[Any]:
         except (ValueError, RecursionError):
             value = None
         if value is None:
-            raise RequestError("is no JSON", where="body", cure='as {"text": "…"}') from error
+            raise RequestError(
+                "is no JSON", where="body", cure='send it as {"text": "…"}'
+            ) from error
     if isinstance(value, dict):
         lists = (value[name] for name in LISTS if isinstance(value.get(name), list))
         return next(lists, [value])
     if isinstance(value, list):
         return value
-    raise RequestError("is no object and no list", where="body", cure='as {"text": "…"}')
+    raise RequestError("is no object and no list", where="body", cure='send it as {"text": "…"}')

@@ -16,6 +16,7 @@ from tailorbird.assistants.opinion.http.routing import (
     Name,
     Sentiment,
 )
+from tailorbird.serving.access import said
 from tailorbird.store.tables import MentionRow, OpinionLabelRow, PostRow
 
 
@@ -38,13 +39,16 @@ class TakenShown(BaseModel):
 
     @classmethod
     def of(cls, taken: Taken) -> Self:
-        """The counts as they go out."""
+        """The counts as they go out, sentences in the language of the request."""
         return cls(
             n_new=taken.n_new,
             n_known=taken.n_known,
             n_copies=taken.n_copies,
-            refused=[Refused(where=r.where, cause=r.cause, cure=r.cure) for r in taken.rejects],
-            notes=taken.notes,
+            refused=[
+                Refused(where=r.where, cause=said(r.cause), cure=said(r.cure))
+                for r in taken.rejects
+            ],
+            notes=[said(note) for note in taken.notes],
         )
 
 

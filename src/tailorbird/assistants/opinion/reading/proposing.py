@@ -133,7 +133,8 @@ class Proposer:
 def _waiting(row: TopicProposalRow | None, proposal: str) -> TopicProposalRow:
     if row is None:
         raise NotFoundError(
-            f"there is no proposal {proposal!r}", cure="tailorbird opinion topics list names them"
+            f"there is no proposal {proposal!r}",
+            cure="GET /v1/opinion/proposals and tailorbird opinion topics list name them",
         )
     if row.status != "new":
         raise ConflictError(f"proposal {proposal} was {row.status} before", cure="choose another")

@@ -10,9 +10,9 @@ posts of a topic alike is a gamma factor of size r on both counts, and m tells o
 the test of a share (as a beta-binomial is), large r that of a count; a series picks r by its own
 history, 10 at most, so that a rise of all posts alike is never a surge of negative ones.
 
-The variance is mean + v mean², v the largest that blocks of 1, 4 and 12 windows show: bursts that
-last several windows look harmless in single ones. Past surges are capped at six deviations; those
-that were found are left out. Letters: S series, H windows of history.
+The variance is mean + v mean², v the largest that blocks of 1, 4, 12 and 48 windows show: bursts
+and volume that last several windows look harmless in single ones. Past surges are capped at six
+deviations; those that were found are left out. Letters: S series, H windows of history.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tailorbird.assistants.opinion.watching.seasons import Floats, Season, fit_season, flat
 
 _VOLUME_SIZES = (1.0, 3.0, 10.0)
-_BLOCKS = (4, 12)
+_BLOCKS = (4, 12, 48)
 _HALF_LIFE_DAYS = 30.0
 _CAP_DEVIATIONS = 6.0
 _CAUTION = 1.15

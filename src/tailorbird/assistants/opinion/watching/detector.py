@@ -30,6 +30,7 @@ a rise that slowly dies down would end at once."""
 _LOOK_BACK_DAYS = 14
 _MORE_ROWS = 64
 _YOUNG_DAYS = 28
+_N_LARGE = int(surges.LARGE.sum())
 _MONDAY = 4
 """1970-01-05 was the first: day 4."""
 
@@ -58,6 +59,10 @@ class Rise:
     """The highest so far."""
     quiet: float = 0.0
     """Evidence that it is over, as a CUSUM."""
+    log_further: Floats = field(default_factory=lambda: np.full((1, _N_LARGE), -np.inf))
+    """(1, D) the statistic of a further surge, three times the level of this one or more."""
+    idle: int = -1
+    """Last window before which it had not been up for half a day."""
     end: End = ""
     """Why it is over: it came down, or it became what is usual; empty: it is not over."""
 
@@ -108,6 +113,8 @@ class Detector:
         self.settings = settings
         self.log_threshold = float(np.log(settings.threshold))
         self.per_day = settings.windows_per_day
+        self._near = max(self.per_day, 2)
+        """Windows within which two rises of a series are one."""
         n = settings.history_days * self.per_day
         self.rows = _Rows(n)
         self.window: int | None = None
@@ -221,8 +228,12 @@ class Detector:
         changed = []
         for row, rise in list(self._last.items()):
             if not rise.end:
+                if self.window - rise.last_up > self._near // 2:
+                    rise.idle = self.window
                 self._follow(row, rise, float(statistics[row]))
                 changed.append(rise)
+            if not rise.end:
+                changed += self._further(row, rise)
         for row in np.flatnonzero(statistics >= self.log_threshold).tolist():
             rise_before = self._last.get(row)
             if rise_before is not None and (not rise_before.end or rise_before in changed):
@@ -249,7 +260,7 @@ class Detector:
         self.n_alarms += 1
         rise.factor = max(1.5, rise.ratio)
         before = self._last.get(row)
-        is_near = before is not None and start - before.last_up <= max(self.per_day, 2)
+        is_near = before is not None and start - before.last_up <= self._near
         if before is not None and is_near and before.end == "down":
             before.end, before.quiet, before.last_up = "", 0.0, self.window
             before.log_statistic = max(before.log_statistic, statistic)
@@ -277,7 +288,7 @@ class Detector:
         if rise.quiet >= _END_EVIDENCE:
             rise.end = "down"
             self._mark(row, rise.last_up + 1, window + 1, teaches=True)
-        elif window - rise.start >= self.settings.longest_days * self.per_day:
+        elif window - rise.found >= self.settings.longest_days * self.per_day:
             rise.end = "level"
             rows.first[row] = rise.start
             self._fitted[row] = False  # until it has been learned
@@ -285,6 +296,38 @@ class Detector:
         if rise.end:
             rows.log_m[row] = -np.inf
             rows.free[row] = rise.last_up + 1
+
+    def _further(self, row: int, rise: Rise) -> list[Rise]:
+        """A surge that begins while an open rise is hardly up any more, which ends before it.
+
+        A rise that came slowly comes down slowly; what begins meanwhile is not to be missed. The
+        test is that of any surge, with the level of the open rise as what is usual.
+        """
+        assert self.window is not None
+        assert self._baseline is not None
+        half = self._near // 2
+        if self.window - rise.found < half or self.window - rise.idle > half:
+            rise.log_further[:] = -np.inf
+            return []
+        level = max(rise.factor, rise.ratio) * self._baseline.margin[row]
+        column = np.array([self.window % self.rows.n_windows])
+        mean = self.rows.expected[row, column] * level
+        dispersion = self._baseline.dispersion[[row]]
+        ratios = surges.log_ratios(self.rows.negatives[row, column], mean, dispersion)
+        rise.log_further = surges.advance(rise.log_further, ratios[:, surges.LARGE])
+        statistic = float(surges.mixed(rise.log_further)[0])
+        if statistic < self.log_threshold:
+            return []
+        rise.end = "down"
+        rise.last_up = min(rise.last_up, self.window - 1)
+        self._count(row, rise)
+        self.rows.free[row] = rise.last_up + 1
+        found = Rise(rise.key, self.window, self.window, self.window, 1.0, log_statistic=statistic)
+        self._count(row, found)
+        found.factor = max(1.5, found.ratio)
+        self.n_alarms += 1
+        self._last[row] = found
+        return [found]
 
     def _count(self, row: int, rise: Rise) -> None:
         columns = self._columns(rise.start, rise.last_up + 1)

@@ -24,12 +24,14 @@ def find_alert(session: Session, alert: str) -> AlertRow:
     )
     if not alert or not rows:
         raise NotFoundError(
-            f"there is no alert {alert!r} / 没有编号为 {alert!r} 的警报",
-            cure="tailorbird opinion alerts",
+            f"there is no alert {alert!r}",
+            where="alert",
+            cure="GET /v1/opinion/alerts and tailorbird opinion alerts list them",
         )
     if len(rows) > 1 and rows[0].id != alert:
         raise ConflictError(
-            f"several alerts begin with {alert!r} / 有多个警报的编号以 {alert!r} 开头",
+            f"several alerts begin with {alert!r}",
+            where="alert",
             cure="write more of the id",
         )
     return rows[0]
@@ -69,13 +71,10 @@ def silence(
     RequestError where nothing is named, or the moment has passed.
     """
     if not topic and not entity:
-        raise RequestError(
-            "a silence names a topic or an entity / 静默须指明话题或实体",
-            cure="--topic NAME or --entity NAME",
-        )
+        raise RequestError("a silence names a topic or an entity", cure="give a topic or an entity")
     if until <= utc_now():
         raise RequestError(
-            f"the silence would end in the past / 静默的结束时间已过：{until.isoformat()}",
+            f"the silence would end in the past: {until.isoformat()}",
             cure="choose a later moment",
         )
     row = SilenceRow(topic=topic, entity=entity, until=until, author=author, note=note)

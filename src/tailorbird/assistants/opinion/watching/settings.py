@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tailorbird.config import OpinionSettings
 from tailorbird.errors import ConfigError
 
 DAY_S = 86_400
@@ -58,6 +59,20 @@ class WatchSettings:
                 f"history_days {self.history_days} is not whole weeks, twice the warm-up or more",
                 cure="91 is a quarter",
             )
+
+    @classmethod
+    def of(cls, settings: OpinionSettings) -> WatchSettings:
+        """What the section ``[opinion]`` of a configuration says; ConfigError where it cannot be.
+
+        >>> WatchSettings.of(OpinionSettings(min_posts=5)).min_posts
+        5
+        """
+        return cls(
+            window_s=settings.window_s,
+            false_alarms_per_topic_month=settings.false_alarms_per_topic_month,
+            min_posts=settings.min_posts,
+            channels=settings.addresses,
+        )
 
     @property
     def windows_per_day(self) -> int:

@@ -28,7 +28,8 @@ from tailorbird.assistants.opinion.watching.seasons import Floats
 FACTORS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 30.0])
 """d, each with the same weight."""
 _LOG_FACTORS = np.log(FACTORS)
-_LOG_N = float(np.log(len(FACTORS)))
+LARGE = FACTORS >= 3.0
+"""(D,) those that a surge on top of a surge has."""
 
 
 def log_ratios(negatives: Floats, mean: Floats, dispersion: Floats) -> Floats:
@@ -56,10 +57,11 @@ def advance(log_statistics: Floats, ratios: Floats) -> Floats:
 
 
 def mixed(log_statistics: Floats) -> Floats:
-    """(S,) log of the mean over the factors."""
+    """(S,) log of the mean over the factors, all of them or some."""
     most = np.maximum(log_statistics.max(axis=1), -700.0)
     sums = np.exp(log_statistics - most[:, None]).sum(axis=1)
-    return np.asarray(most + np.log(np.maximum(sums, 1e-300)) - _LOG_N)
+    n_factors = log_statistics.shape[1]
+    return np.asarray(most + np.log(np.maximum(sums, 1e-300)) - np.log(n_factors))
 
 
 def start_of_rise(ratios: NDArray[np.float64]) -> int:
