@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,18 @@ def test_without_a_model_the_list_of_the_night_is_given(tmp_path: Path) -> None:
         assert [one.scored.item for one in listing.choices] == ["tea-2"]
         assert (listing.impression, listing.is_nightly) == (None, True)
         made.close()
+
+
+def test_lists_are_deleted_in_parts_and_never_where_that_is_not_wanted(tmp_path: Path) -> None:
+    with recommender_in(tmp_path, keep_lists_days=40) as recommender:
+        with recommender.workspace.writing() as session:
+            for n in range(1_100):
+                moment = NOON - timedelta(days=n % 11 * 10)  # 0 to 100 days ago, a hundred each
+                session.add(ImpressionRow(time=moment, model="m", items=[]))
+        assert recommender.drop_old_lists() == 700  # those of 40 days ago are an hour too old
+        assert recommender.drop_old_lists() == 0
+    with recommender_in(tmp_path, keep_lists_days=0) as recommender:
+        recommender.clock = lambda: NOON + timedelta(days=10_000)
+        assert recommender.drop_old_lists() == 0
+    with recommender_in(tmp_path, keep_lists_days=1, explore_days=60) as recommender:
+        assert recommender.drop_old_lists() == 0  # exploring still counts them

@@ -17,6 +17,7 @@ from tailorbird.assistants.recommend.answers import REWARDS, Answers, as_rows
 from tailorbird.assistants.recommend.exploring import Choice, Explorer
 from tailorbird.assistants.recommend.histories import Histories, History, with_events
 from tailorbird.assistants.recommend.intake import Posted, Taken, keep_events
+from tailorbird.assistants.recommend.keeping import drop_old_lists
 from tailorbird.assistants.recommend.seam import (
     NOWHERE,
     Diversify,
@@ -27,12 +28,12 @@ from tailorbird.assistants.recommend.seam import (
     Scored,
 )
 from tailorbird.assistants.recommend.shelf import Change, Shelf
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow
 from tailorbird.store.tables.base import new_id, utc_now
+from tailorbird.store.writing import Writer
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,14 @@ class Recommender:
         grown = copy.copy(model)
         grown.add_items([one for one in items if one.id not in self.shelf.withdrawn])
         return grown
+
+    def drop_old_lists(self) -> int:
+        """Delete lists that were shown longer ago than the settings keep them; how many."""
+        days = self.settings.kept_days
+        if not days:
+            return 0
+        before = self.clock() - timedelta(days=days)
+        return drop_old_lists(self.workspace, self._writer, before=before)
 
     def close(self) -> None:
         """Write what still waits."""
