@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -202,12 +202,13 @@ class Recommender:
         if model is None:
             return self._nightly(wish, now)
         history = self.history_of(wish, now)
+        moment = _moment(history, now)
         exclude = self.shelf.withdrawn | history.done | wish.exclude
         settings = self.settings
         scored = model.scores(
             wish.user,
             history.events,
-            now=_moment(history, now),
+            now=moment,
             exclude=exclude,
             n=max(settings.n_candidates, _LEAST * wish.n),
         )
@@ -219,7 +220,10 @@ class Recommender:
             listed = {one.item for one in ranked}
             rest = [one for one in scored if one.item not in listed]
             choices = self._explorer.explore(ranked, rest, self.answers.counts)
-        return Listing(None, model.id, wish.user, tuple(choices), now)
+        # Only what is shown needs a reason, which takes longer to find than its place.
+        shown = model.explain(history.events, [one.scored for one in choices], now=moment)
+        told = (replace(one, scored=s) for one, s in zip(choices, shown, strict=True))
+        return Listing(None, model.id, wish.user, tuple(told), now)
 
     def history_of(self, wish: Wish, now: datetime) -> History:
         """What whoever wishes did, as far as it is known, and what they are imagined to have."""

@@ -62,8 +62,8 @@ def compute_features(parts: Parts, past: Past, found: Candidates, *, now_s: floa
     for name, score in (("match", "match"), ("together", "als"), ("neighbours", "knn")):
         columns |= _scored(name, found.scores.get(score), item)
     p = parts.popularity
-    columns["popularity"] = _log_share(p.total)[item]
-    columns["popularity_recent"] = _log_share(p.recent)[item]
+    columns["popularity"] = p.log_total[item]
+    columns["popularity_recent"] = p.log_recent[item]
     columns["liking"] = p.liking[item]
     columns["age_days"] = np.log1p(np.maximum(now_s - p.first[item], 0) / DAY_S)
     columns |= _of_tags(parts, past, item) | _of_user(parts, past, item, now_s)
@@ -78,10 +78,13 @@ def _scored(name: str, scores: Floats | None, item: NDArray[np.int64]) -> dict[s
     if scores is None:
         return {}
     own = scores[item]
-    ranks = len(scores) - np.searchsorted(np.sort(scores), own, side="right")
+    # Deeper ranks are all alike, so only the first are sorted.
+    depth = min(int(_DEEPEST_RANK), len(scores))
+    first = np.sort(np.partition(scores, len(scores) - depth)[len(scores) - depth :])
+    ranks = depth - np.searchsorted(first, own, side="right")
     if name == "neighbours":  # sums grow with the past; shares do not
         own = own / max(float(scores.max()), 1e-9)
-    return {name: own, f"{name}_rank": np.log1p(np.minimum(ranks, _DEEPEST_RANK))}
+    return {name: own, f"{name}_rank": np.log1p(ranks)}
 
 
 def _of_match(
@@ -93,20 +96,20 @@ def _of_match(
     vectors = parts.vectors[:, :-1]
     texts = parts.catalogue.features[:, : parts.catalogue.n_text]
     liked = past.item[past.is_liked]
+    latest = vectors[past.latest(N_LATEST).item].mean(axis=0)
     found = {
         "match_taste": match - parts.vectors[item, -1],
-        "match_latest": _cosines(vectors[item], vectors[past.latest(N_LATEST).item]),
+        "match_latest": _cosines(vectors[item], latest, parts.lengths[item]),
     }
     if len(liked):
-        found["text_affinity"] = _cosines(texts[item], texts[liked])
+        mean = texts[liked].mean(axis=0)
+        found["text_affinity"] = _cosines(texts[item], mean, parts.catalogue.text_lengths[item])
     return found
 
 
-def _cosines(own: Floats, others: Floats) -> Floats:
-    """(C,) of each row of (C, D) with the mean of (n, D)."""
-    mean = others.mean(axis=0)
-    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(mean)
-    found: Floats = own @ mean / np.maximum(lengths, 1e-9)
+def _cosines(own: Floats, other: Floats, lengths: Floats) -> Floats:
+    """(C,) of each row of (C, D), of these (C,) lengths, with (D,)."""
+    found: Floats = own @ other / np.maximum(lengths * np.linalg.norm(other), 1e-9)
     return found
 
 
@@ -126,7 +129,7 @@ def _of_tags(parts: Parts, past: Past, item: NDArray[np.int64]) -> dict[str, Flo
 def _of_user(
     parts: Parts, past: Past, item: NDArray[np.int64], now_s: float
 ) -> dict[str, NDArray[np.floating]]:
-    popularity, n = _log_share(parts.popularity.total), len(item)
+    popularity, n = parts.popularity.log_total, len(item)
     columns: dict[str, NDArray[np.floating]] = {"past_events": np.full(n, np.log1p(len(past)))}
     if len(past):
         usual = float(popularity[past.item].mean())
@@ -147,9 +150,3 @@ def _of_numbers(parts: Parts, past: Past, item: NDArray[np.int64]) -> list[NDArr
         usual = float(liked.mean()) if len(liked) else float("nan")
         columns += [own, own - usual]
     return columns
-
-
-def _log_share(counts: Floats) -> Floats:
-    """(M,) 0 for the most popular item, less for others."""
-    found: Floats = np.log((counts + 0.5) / (counts.max(initial=0.0) + 0.5))
-    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ from tailorbird.assistants.recommend.ranking.together import (
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """Items as arrays; it grows with new items."""
 
@@ -57,6 +58,11 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.features)
 
+    @cached_property
+    def text_lengths(self) -> Floats:
+        """(M,) of the vectors of texts."""
+        return _lengths(self.features[:, : self.n_text])
+
     def with_items(self, content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
         """The same and *items*, at the end."""
         new = catalogue_of(content, items, texts)
@@ -68,7 +74,7 @@ class Catalogue:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parts:
     """Models fitted to the events before one moment; M items, and any that were added since."""
 
@@ -81,6 +87,11 @@ class Parts:
     popularity: Popularity
     taste: float = 1.0
     """How much the user's vector counts beside popularity; chosen on later events."""
+
+    @cached_property
+    def lengths(self) -> Floats:
+        """(M,) of the vectors of the match, without their biases."""
+        return _lengths(self.vectors[:, :-1])
 
     def match(self, past: Past) -> Floats | None:
         """(M,) logarithm of the chance that each item comes next; None where nothing is known."""
@@ -162,6 +173,11 @@ class Parts:
             knn=Knn(neighbours),
             popularity=bare_counts,
         )
+
+
+def _lengths(vectors: Floats) -> Floats:
+    found: Floats = np.linalg.norm(vectors, axis=1)
+    return found
 
 
 def catalogue_of(content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
