@@ -15,7 +15,21 @@ from tailorbird.assistants.recommend.ranking.popularity import DAY_S
 
 Floats = NDArray[np.float32]
 
-MATCH = ("match", "match_rank", "match_taste", "match_latest", "text_affinity")
+MATCH = (
+    "match",
+    "match_rank",
+    "match_taste",
+    "match_latest",
+    "match_nearest",
+    "text_affinity",
+    "text_nearest",
+    "near_popularity",
+    "near_liking",
+    "near_together",
+    "near_neighbours",
+    "near_done",
+    "near_cosine",
+)
 """The features that only the interest match gives."""
 FIXED = (
     *MATCH,
@@ -36,6 +50,8 @@ FIXED = (
 )
 """Features that every catalogue has; each number of its items adds two."""
 N_LATEST = 3
+N_LIKED = 100
+"""The latest liked items that a candidate may be near to."""
 _DEEPEST_RANK = 1000.0
 
 
@@ -67,7 +83,7 @@ def compute_features(parts: Parts, past: Past, found: Candidates, *, now_s: floa
     columns["liking"] = p.liking[item]
     columns["age_days"] = np.log1p(np.maximum(now_s - p.first[item], 0) / DAY_S)
     columns |= _of_tags(parts, past, item) | _of_user(parts, past, item, now_s)
-    columns |= _of_match(parts, past, item, columns.get("match"))
+    columns |= _of_match(parts, past, item, columns.get("match")) | _of_near(parts, past, found)
     missing = np.full(n, np.nan)
     fixed = [columns.get(name, missing) for name in FIXED]
     return np.stack([*fixed, *_of_numbers(parts, past, item)], axis=1).astype(np.float32)
@@ -94,7 +110,7 @@ def _of_match(
     if parts.interest is None or not len(past) or match is None:
         return {}
     vectors = parts.vectors[:, :-1]
-    texts = parts.catalogue.features[:, : parts.catalogue.n_text]
+    texts = parts.catalogue.texts
     liked = past.item[past.is_liked]
     latest = vectors[past.latest(N_LATEST).item].mean(axis=0)
     found = {
@@ -102,14 +118,48 @@ def _of_match(
         "match_latest": _cosines(vectors[item], latest, parts.lengths[item]),
     }
     if len(liked):
-        mean = texts[liked].mean(axis=0)
-        found["text_affinity"] = _cosines(texts[item], mean, parts.catalogue.text_lengths[item])
+        own, lengths = texts[item], parts.catalogue.text_lengths
+        found["text_affinity"] = _cosines(own, texts[liked].mean(axis=0), lengths[item])
+        last = liked[-N_LIKED:]
+        found["text_nearest"] = _nearest(own, texts[last], lengths[item], lengths[last])
+        lengths = parts.lengths
+        found["match_nearest"] = _nearest(
+            vectors[item], vectors[last], lengths[item], lengths[last]
+        )
+    return found
+
+
+def _of_near(parts: Parts, past: Past, found: Candidates) -> dict[str, Floats]:
+    """What is known of the items that each candidate reads like."""
+    near, item, p = parts.near, found.item, parts.popularity
+    if near is None:
+        return {}
+    columns: dict[str, Floats] = {
+        "near_popularity": near.mean(p.log_recent, item),
+        "near_liking": near.mean(p.liking, item),
+        "near_cosine": near.cosine[item],
+    }
+    if len(past):
+        columns["near_together"] = near.mean(found.scores["als"], item)
+        knn = found.scores["knn"]
+        columns["near_neighbours"] = near.mean(knn / max(float(knn.max()), 1e-9), item)
+        done = np.zeros(len(near.cosine), np.float32)
+        done[past.item] = np.where(past.is_liked, np.float32(1), np.float32(-1))
+        columns["near_done"] = near.mean(done, item)
+    return columns
+
+
+def _nearest(own: Floats, others: Floats, lengths: Floats, other_lengths: Floats) -> Floats:
+    """(C,) the largest cosine of each row of (C, D), of these lengths, with any of (n, D)."""
+    cosines = own @ (others / np.maximum(other_lengths, 1e-9)[:, None]).T  # (C, n)
+    found: Floats = cosines.max(axis=1) / np.maximum(lengths, 1e-9)
     return found
 
 
 def _cosines(own: Floats, other: Floats, lengths: Floats) -> Floats:
     """(C,) of each row of (C, D), of these (C,) lengths, with (D,)."""
-    found: Floats = own @ other / np.maximum(lengths * np.linalg.norm(other), 1e-9)
+    scale = np.maximum(lengths * np.float32(np.linalg.norm(other)), 1e-9)
+    found: Floats = own @ other / scale
     return found
 
 

@@ -193,8 +193,10 @@ class RecommendModel:
     ) -> list[Scored]:
         names, vectors, ids = self.feature_names, places_in_space(self.parts), self.places.ids
         rows = features[best]
-        has_gaps = np.isnan(rows).any(axis=1).tolist()
-        bits = (found.named_by[best] @ (1 << np.arange(len(SOURCES)))).tolist()
+        has_gaps = np.isnan(rows.sum(axis=1)).tolist()
+        bits = np.zeros(len(best), dtype=np.int64)  # (n,)
+        for k in range(len(SOURCES)):
+            bits |= found.named_by[best, k].astype(np.int64) << k
         listed = []
         for row, k in enumerate(best):
             place = int(found.item[k])

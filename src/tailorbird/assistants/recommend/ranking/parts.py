@@ -23,6 +23,7 @@ from tailorbird.assistants.recommend.ranking.match import (
     degrees_of,
 )
 from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
+from tailorbird.assistants.recommend.ranking.near import MIN_EVENTS, Near, nearest
 from tailorbird.assistants.recommend.ranking.popularity import (
     SMOOTHING,
     Popularity,
@@ -58,10 +59,15 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.features)
 
+    @property
+    def texts(self) -> Floats:
+        """(M, W) vectors of what items say."""
+        return self.features[:, : self.n_text]
+
     @cached_property
     def text_lengths(self) -> Floats:
         """(M,) of the vectors of texts."""
-        return _lengths(self.features[:, : self.n_text])
+        return _lengths(self.texts)
 
     def with_items(self, content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
         """The same and *items*, at the end."""
@@ -85,6 +91,8 @@ class Parts:
     als: Als
     knn: Knn
     popularity: Popularity
+    near: Near | None = None
+    """Which known items each reads like; None without the interest match."""
     taste: float = 1.0
     """How much the user's vector counts beside popularity; chosen on later events."""
 
@@ -143,8 +151,16 @@ class Parts:
                 np.concatenate([p.liking, zeros]),
                 np.concatenate([p.first, np.full(n, np.nan)]),
             ),
+            self._near_of_new(catalogue, n_old),
             self.taste,
         )
+
+    def _near_of_new(self, catalogue: Catalogue, n_old: int) -> Near | None:
+        if self.near is None:
+            return None
+        lends = np.zeros(len(catalogue), dtype=bool)
+        lends[:n_old] = self.popularity.total >= MIN_EVENTS
+        return self.near.with_items(nearest(catalogue.texts, lends, since=n_old))
 
     def as_new(self, chosen: NDArray[np.bool_]) -> Parts:
         """The same, but of the *chosen* (M,) items content is all that is known."""
@@ -166,8 +182,10 @@ class Parts:
             without(p.liking),
             np.where(chosen, np.nan, p.first),
         )
+        lends = bare_counts.total >= MIN_EVENTS
         return replace(
             self,
+            near=None if self.near is None else nearest(self.catalogue.texts, lends),
             vectors=vectors,
             als=replace(self.als, items=factors),
             knn=Knn(neighbours),
@@ -204,7 +222,7 @@ def fit_parts(
     als = als or AlsSettings(n_factors=settings.n_factors)
     together = fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed)
     popularity = fit_popularity(log, half_life_days=settings.half_life_days)
-    interest, vectors = None, np.zeros((len(catalogue), 1), np.float32)
+    interest, near, vectors = None, None, np.zeros((len(catalogue), 1), np.float32)
     if settings.with_match:
         interest, _ = fit_match(
             log,
@@ -215,6 +233,7 @@ def fit_parts(
             say=say,
         )
         vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
+        near = nearest(catalogue.texts, popularity.total >= MIN_EVENTS)
     return Parts(
         catalogue,
         interest,
@@ -222,6 +241,7 @@ def fit_parts(
         together,
         fit_knn(log, knn or KnnSettings(), n_threads=settings.n_threads),
         popularity,
+        near,
     )
 
 
