@@ -72,6 +72,8 @@ PASSAGES = {
     ("assistants", "knowledge.tuning"),  # pairs are tuned alike, whether of passages or replies
     ("assistants", "evaluation.gains"),  # and kept where they win
     ("assistants", "serving.explainer"),  # of a decision that was written down
+    ("assistants", "serving.routing"),  # and its OpenAPI document says how it is refused
+    ("assistants", "store.writing"),  # many small changes, few commits; the door is full
     ("bundle", "store.database"),  # two SQLite files of one workspace, one way to open them
     ("assistants", "modeling.generation"),  # an answer is written token by token
     ("personalise", "bundle.rewriting"),  # only who is forgotten makes bundles anew

@@ -393,9 +393,23 @@ class ListSettings:
         0.1, "Share of draws that give every item of the pool the same chance, in [0, 1]."
     )
     explore_days: int = setting(30, "Days for which it counts how what was drawn was answered.")
+    keep_lists_days: int = setting(
+        365,
+        "Days after which the log of a list that was shown is deleted, at least explore_days; "
+        "0: never.",
+    )
     follow_s: float = setting(
         10.0, "Seconds after which a new model, and items that others wrote, are taken over."
     )
+
+    @property
+    def kept_days(self) -> int:
+        """Days for which lists that were shown are kept; 0: for ever.
+
+        >>> ListSettings(keep_lists_days=7, explore_days=30).kept_days
+        30
+        """
+        return self.keep_lists_days and max(self.keep_lists_days, self.explore_days)
 
     @property
     def caps(self) -> Mapping[str, int]:

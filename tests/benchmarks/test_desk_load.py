@@ -14,9 +14,9 @@ from benchmarks.desk_people import Line, Tally
 from benchmarks.desk_setup import Server
 
 from tailorbird.assistants.service_desk.conversing import ledger
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ConversationRow
+from tailorbird.store.writing import Writer
 
 HELLO = Message("c", "m", "visitor", "hello", turn="t", answers=("a",))
 TURN, ANSWER = Kept("t", "m", "visitor", "hello"), Kept("a", "re:t:0", "assistant", "hi")

@@ -90,7 +90,8 @@ def test_a_list_says_why_and_a_batch_makes_them_all(folder: Path) -> None:
     assert "最近很受欢迎" in said
     assert "user-" not in run("list", "li@example.com").output
     assert run_json("list", "li@example.com", "-n", "1")["items"][0]["reason"]["kind"] == "liked"
-    assert run_json("batch") == {"n_made": 3, "n_kept": 0, "model": "m-1"}
+    told = run_json("batch")
+    assert told == {"n_made": 3, "n_kept": 0, "model": "m-1", "n_old_deleted": 0}
     assert "0 made, 3 still fresh" in run("batch").output
 
 
@@ -141,3 +142,21 @@ def test_what_cannot_be_done_is_said(folder: Path, monkeypatch: pytest.MonkeyPat
     done = run("batch")
     assert isinstance(done.exception, UnavailableError)
     assert "tailorbird recommend fit" in str(done.exception)
+
+
+def test_settings_of_the_service_are_those_of_the_verbs(folder: Path) -> None:
+    run("items", str(folder / "items.csv"))
+    run("events", str(folder / "events.csv"))
+    config = folder / "shop.toml"
+    config.write_text("[recommend]\nn_history = 1\n", encoding="utf-8")
+    reason = run_json("list", "ada", "-n", "1")["items"][0]["reason"]
+    assert reason["kind"] == "liked"  # for the tea that she bought first
+    reason = run_json("list", "ada", "-n", "1", "--config", str(config))["items"][0]["reason"]
+    assert reason["kind"] == "popular"  # of the wool that she saw last there is no other
+    refused = run("batch", "--set", "recommend.n_histori=1")
+    assert isinstance(refused.exception, ConfigError)
+    with recommender_in(folder / "space") as recommender:
+        recommender.recommend(Wish(user="ada"))  # in March 2026
+    far = {"recommend.keep_lists_days=1", "recommend.explore_days=1"}
+    told = run_json("batch", *(word for one in sorted(far) for word in ("--set", one)))
+    assert told["n_old_deleted"] == 1

@@ -17,6 +17,7 @@ from tailorbird.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from tailorbird.assistants.recommend.live import Listing, Recommender
+    from tailorbird.config import ListSettings
 
 app = typer.Typer(
     help="Recommendation: items and events in, a model of them, lists out.", no_args_is_help=True
@@ -45,6 +46,8 @@ def list_(
         float | None, typer.Option(help="0: the best alone; 1: as unlike as can be.", min=0, max=1)
     ] = None,
     language: Annotated[str, typer.Option(help="Of the reasons: en or zh.")] = "en",
+    config: options.Config = None,
+    set_: options.Overrides = None,
     workspace: options.Workspace = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -60,7 +63,7 @@ def list_(
 
     if language not in ("en", "zh"):
         raise ConfigError(f"--language {language!r} is not en or zh")
-    with _opened(workspace, needs_model=False) as recommender:
+    with _opened(workspace, _settings(config, set_), needs_model=False) as recommender:
         listing = recommender.preview(Wish(user=kept_name(user), n=n, diversity=diversity))
         response = told(listing, recommender, "zh" if language == "zh" else "en", user)
         n_events = len(recommender.histories.of(kept_name(user)).events)
@@ -159,6 +162,8 @@ def batch(
     fresh_h: Annotated[
         float, typer.Option(help="Lists that the same model made so lately are kept.", min=0)
     ] = 20.0,
+    config: options.Config = None,
+    set_: options.Overrides = None,
     workspace: options.Workspace = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -168,14 +173,18 @@ def batch(
     """
     from tailorbird.assistants.recommend.batch import make_lists
 
-    with _opened(workspace) as recommender:
+    with _opened(workspace, _settings(config, set_)) as recommender:
         model = recommender.model
+        n_old = recommender.drop_old_lists()
         made = make_lists(recommender, n=n, fresh_h=fresh_h)
     if as_json:
         name = model.id if model else ""
-        print_json({"n_made": made.n_made, "n_kept": made.n_kept, "model": name})
+        facts = {"n_made": made.n_made, "n_kept": made.n_kept, "model": name}
+        print_json(facts | {"n_old_deleted": n_old})
         return
     SCREEN.print(f"[bold green]✓[/] lists: {made.n_made:,} made, {made.n_kept:,} still fresh")
+    if n_old:
+        SCREEN.print(f"  the log of {n_old:,} lists was older than it is kept, and was deleted")
 
 
 @app.command()
@@ -189,6 +198,8 @@ def judge(
         typer.Option(help="Lists from then on (UTC): after all that the model learned from."),
     ] = None,
     max_lists: Annotated[int, typer.Option(help="The latest so many lists.", min=1)] = 5_000,
+    config: options.Config = None,
+    set_: options.Overrides = None,
     workspace: options.Workspace = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -203,9 +214,12 @@ def judge(
     from tailorbird.assistants.recommend.ranking.model import RecommendModel
 
     moment = since.replace(tzinfo=since.tzinfo or UTC) if since else None
+    n_history = _settings(config, set_).n_history
     with api.open_workspace(workspace) as space:
         other = RecommendModel.load(model, cache=space.cache_path)
-        found = judging.judge(space, judging.chooser(other), since=moment, max_lists=max_lists)
+        found = judging.judge(
+            space, judging.chooser(other), since=moment, n_history=n_history, max_lists=max_lists
+        )
     if as_json:
         print_json({"model": other.id} | found.to_json())
         return
@@ -221,7 +235,11 @@ def judge(
 
 @contextmanager
 def _opened(
-    workspace: Path | None, *, needs_model: bool = True, loads: bool = True
+    workspace: Path | None,
+    settings: ListSettings | None = None,
+    *,
+    needs_model: bool = True,
+    loads: bool = True,
 ) -> Iterator[Recommender]:
     """The recommender of the workspace with its model, where there is one."""
     from tailorbird import api
@@ -229,7 +247,7 @@ def _opened(
     from tailorbird.config import ListSettings
 
     with api.open_workspace(workspace) as space:
-        recommender = open_recommender(space, ListSettings())
+        recommender = open_recommender(space, settings or ListSettings())
         try:
             if loads:
                 recommender.load()
@@ -243,6 +261,13 @@ def _opened(
             yield recommender
         finally:
             recommender.close()
+
+
+def _settings(config: Path | None, set_: list[str] | None) -> ListSettings:
+    """The section ``[recommend]``, as `tailorbird serve` reads it."""
+    from tailorbird.config import load_settings
+
+    return load_settings(config, overrides=set_ or ()).recommend
 
 
 def _posted(reading: Iterable[Any]) -> Iterator[Any]:

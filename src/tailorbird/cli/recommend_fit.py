@@ -59,7 +59,7 @@ def fit(
         Path | None, typer.Option("--out", "-o", help="Folder for the model.", file_okay=False)
     ] = None,
     backbone: Backbone = "auto",
-    epochs: Epochs = 20,
+    epochs: Epochs = 8,
     items_table: ItemsTable = "",
     events_table: EventsTable = "",
     column: Columns = None,
@@ -99,7 +99,7 @@ def compare(
     events: Events,
     *,
     backbone: Backbone = "auto",
-    epochs: Epochs = 20,
+    epochs: Epochs = 8,
     items_table: ItemsTable = "",
     events_table: EventsTable = "",
     column: Columns = None,

@@ -14,8 +14,8 @@ from tailorbird.store.tables import DailyListRow, EventRow, ImpressionRow
 def forget_recommend(session: Session, user: str) -> int:
     """Delete events, shown lists and nightly lists of *user*; how many rows that were.
 
-    A service that runs forgets what it holds in memory within half a minute. What the model in
-    use learned from many users stays until the next fit.
+    A service that runs forgets what it holds in memory within a minute, whether anybody asks or
+    not. What the model in use learned from many users stays until the next fit.
     """
     n_rows = 0
     kinds: tuple[Any, ...] = (EventRow, ImpressionRow, DailyListRow)

@@ -57,6 +57,12 @@ class TagModel:
             found.append(Scored(item.id, score, source, {}, np.zeros(2), reason))
         return best_first(found, n=n, dial=0.0, caps={})
 
+    def explain(
+        self, history: Sequence[Event], shown: Sequence[Scored], *, now: datetime
+    ) -> list[Scored]:
+        del history, now
+        return list(shown)
+
     def _share(self, other: str, item: Item) -> bool:
         known = self.items.get(other)
         return known is not None and bool(set(known.tags) & set(item.tags))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -18,7 +21,7 @@ from tests.assistants.recommend.live_fakes import (
 )
 
 from tailorbird.assistants.recommend.live import Recommender, Wish
-from tailorbird.assistants.recommend.seam import Item, best_first
+from tailorbird.assistants.recommend.seam import Item, Reason, Scored, best_first
 from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
@@ -218,3 +221,34 @@ def test_without_a_model_the_list_of_the_night_is_given(tmp_path: Path) -> None:
         assert [one.scored.item for one in listing.choices] == ["tea-2"]
         assert (listing.impression, listing.is_nightly) == (None, True)
         made.close()
+
+
+def test_lists_are_deleted_in_parts_and_never_where_that_is_not_wanted(tmp_path: Path) -> None:
+    with recommender_in(tmp_path, keep_lists_days=40) as recommender:
+        with recommender.workspace.writing() as session:
+            for n in range(1_100):
+                moment = NOON - timedelta(days=n % 11 * 10)  # 0 to 100 days ago, a hundred each
+                session.add(ImpressionRow(time=moment, model="m", items=[]))
+        assert recommender.drop_old_lists() == 700  # those of 40 days ago are an hour too old
+        assert recommender.drop_old_lists() == 0
+    with recommender_in(tmp_path, keep_lists_days=0) as recommender:
+        recommender.clock = lambda: NOON + timedelta(days=10_000)
+        assert recommender.drop_old_lists() == 0
+    with recommender_in(tmp_path, keep_lists_days=1, explore_days=60) as recommender:
+        assert recommender.drop_old_lists() == 0  # exploring still counts them
+
+
+def test_reasons_are_looked_for_only_where_they_are_shown(tmp_path: Path) -> None:
+    class Counting(TagModel):
+        n_explained = 0
+
+        def explain(self, history: Any, shown: Any, *, now: Any) -> list[Scored]:
+            self.n_explained += len(shown)
+            return [replace(one, reason=Reason("liked", item="tea-8")) for one in shown]
+
+    model = Counting("counting", ITEMS)
+    with recommender_in(tmp_path, model=model, explore_positions=2) as recommender:
+        listing = recommender.preview(Wish(user="ada", n=6), explore=True)
+        assert recommender._model.n_explained == 6  # type: ignore[union-attr]
+        assert any(one.is_explored for one in listing.choices)
+        assert {one.scored.reason.item for one in listing.choices} == {"tea-8"}

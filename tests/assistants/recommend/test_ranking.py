@@ -80,11 +80,16 @@ def test_whoever_is_new_sees_what_is_popular(model: RecommendModel) -> None:
 
 def test_reasons_name_a_liked_item_and_what_lifted_the_item(model: RecommendModel) -> None:
     history = past_of_kind("tea")
-    (first, *_) = model.scores("u", history, now=NOW, exclude={e.item for e in history})
+    listed = model.scores("u", history, now=NOW, exclude={e.item for e in history})
+    (first,) = model.explain(history, listed[:1], now=NOW)
     assert first.reason.kind == "liked"
     assert first.reason.item in {event.item for event in history}
     assert first.reason.feature in model.feature_names
     assert first.reason.feature not in ("past_events", "past_mainstream", "idle_days")
+    together = model.explain(history, listed, now=NOW)
+    assert together[0].reason == first.reason
+    assert [(one.item, one.score) for one in together] == [(one.item, one.score) for one in listed]
+    assert model.explain([], listed[:2], now=NOW) == listed[:2]
 
 
 def test_a_new_item_is_recommended_by_its_words_at_once(tmp_path: Path) -> None:
@@ -117,7 +122,9 @@ def test_a_saved_model_gives_the_same_lists(model: RecommendModel, tmp_path: Pat
     again = RecommendModel.load(tmp_path / "model", encoder=WordEncoder())
     assert again.id == identity == model.id
     history = past_of_kind("lamp")
-    one, other = (m.scores("u", history, now=NOW, n=10) for m in (model, again))
+    one, other = (
+        m.explain(history, m.scores("u", history, now=NOW, n=10), now=NOW) for m in (model, again)
+    )
     assert [(s.item, s.score, s.reason) for s in one] == [
         (s.item, s.score, s.reason) for s in other
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.assistants.recommend.live_fakes import TagModel, recommender_in
+from sqlalchemy import select
+from tests.assistants.recommend.live_fakes import TagModel, posted, recommender_in
 
 from tailorbird.assistants.recommend import opening
 from tailorbird.assistants.recommend.live import Recommender
@@ -18,8 +20,9 @@ from tailorbird.assistants.recommend.published import live_id, model_path
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
 from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError, StoreError
+from tailorbird.personalise.recommend_rows import forget_recommend
 from tailorbird.store import Workspace
-from tailorbird.store.tables import ItemRow
+from tailorbird.store.tables import ImpressionRow, ItemRow
 
 
 @pytest.fixture
@@ -104,3 +107,58 @@ def test_a_model_of_another_version_is_not_taken_over(
         opening.follow_model(recommender)
     assert recommender.model is not None
     assert recommender.model.id == "tags-1"
+
+
+def test_who_was_forgotten_elsewhere_is_no_more_in_the_memory_of_a_running_service(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody asks for them any more, and lists of theirs may still be answered."""
+    monkeypatch.setattr(opening, "follow_model", lambda one: False)
+    recommender.take([posted("ada-lovelace", "tea-1")])
+    recommender.histories.of("ada-lovelace")
+    recommender.answers.note_shown("list-1", ["tea-1"], user="ada-lovelace")
+
+    def names_held() -> str:
+        histories, answers = recommender.histories, recommender.answers
+        return repr((dict(histories._held), vars(answers)))
+
+    assert "ada-lovelace" in names_held()
+    with recommender.workspace.writing() as session:
+        forget_recommend(session, "ada-lovelace")
+    recommender.histories._clock = lambda: float("inf")  # half a minute later
+
+    async def run() -> None:
+        async with OpenRecommend(recommender).running():
+            for _ in range(500):
+                if "ada-lovelace" not in names_held():
+                    return
+                await asyncio.sleep(0.01)
+            pytest.fail("her name is still held")
+
+    asyncio.run(run())
+
+
+def test_a_running_service_deletes_lists_that_are_older_than_they_are_kept(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "follow_model", lambda one: False)
+    kept_days = recommender.settings.kept_days
+    ages = {"new": 1, "edge": kept_days, "old": kept_days + 1}
+    with recommender.workspace.writing() as session:
+        for name, days in ages.items():
+            moment = recommender.clock() - timedelta(days=days)
+            session.add(ImpressionRow(id=name, time=moment, model="m", items=[]))
+
+    def left() -> set[str]:
+        with recommender.workspace.sessions() as session:
+            return set(session.scalars(select(ImpressionRow.id)))
+
+    async def run() -> None:
+        async with OpenRecommend(recommender).running():
+            for _ in range(500):
+                if "old" not in left():
+                    return
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert left() == {"new", "edge"}

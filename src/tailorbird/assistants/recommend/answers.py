@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +31,8 @@ MAX_REMEMBERED = 50_000
 class _Shown:
     """The items at the drawn positions of one list, and which of them were answered."""
 
-    user: str | None
+    user: bytes | None
+    """A code of who was shown it, which a restart makes worthless; None: nobody in particular."""
     items: frozenset[str]
     answered: set[str] = field(default_factory=set)
 
@@ -46,6 +49,7 @@ class Answers:
         self._shown: dict[str, int] = {}
         self._answered: dict[str, int] = {}
         self._n_shown = self._n_answered = 0
+        self._secret = secrets.token_bytes(16)
         self._lock = threading.Lock()
 
     @property
@@ -73,6 +77,7 @@ class Answers:
             fresh.note_shown(row.id, drawn, user=row.user)
         fresh.note_answered(answers)
         with self._lock:
+            self._secret = fresh._secret
             self._lists, self._shown, self._answered = fresh._lists, fresh._shown, fresh._answered
             self._n_shown, self._n_answered = fresh._n_shown, fresh._n_answered
 
@@ -82,7 +87,7 @@ class Answers:
         if not shown:
             return
         with self._lock:
-            self._lists[impression] = _Shown(user, shown)
+            self._lists[impression] = _Shown(self._code(user), shown)
             for item in shown:
                 self._shown[item] = self._shown.get(item, 0) + 1
             self._n_shown += len(shown)
@@ -99,11 +104,18 @@ class Answers:
                 shown = self._lists.get(impression)
                 if shown is None or item not in shown.items or item in shown.answered:
                     continue
-                if shown.user not in (None, user):
+                if shown.user not in (None, self._code(user)):
                     continue
                 shown.answered.add(item)
                 self._answered[item] = self._answered.get(item, 0) + 1
                 self._n_answered += 1
+
+    def _code(self, user: str | None) -> bytes | None:
+        """Tells users apart and names none of them: who is forgotten is not held by name here."""
+        if user is None:
+            return None
+        name = user.encode("utf-8", "surrogatepass")
+        return blake2b(name, digest_size=12, key=self._secret).digest()
 
 
 def as_rows(choices: Sequence[Choice]) -> list[dict[str, Any]]:

@@ -83,6 +83,18 @@ class Histories:
                 if held is not None:
                     held.history = with_events(held.history, (event,), n=self._n_events)
 
+    def drop_stale(self) -> int:
+        """Let go of what would be read anew anyway, and of who was forgotten with it; how many.
+
+        Nothing is lost: the tables have all of it, but for what was deleted from them.
+        """
+        with self._lock:
+            oldest_s = self._clock() - self._fresh_s
+            stale = [user for user, held in self._held.items() if held.read_s < oldest_s]
+            for user in stale:
+                del self._held[user]
+        return len(stale)
+
     def __len__(self) -> int:
         """How many users are held."""
         return len(self._held)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from tailorbird.assistants.recommend.answers import REWARDS, Answers, as_rows
 from tailorbird.assistants.recommend.exploring import Choice, Explorer
 from tailorbird.assistants.recommend.histories import Histories, History, with_events
 from tailorbird.assistants.recommend.intake import Posted, Taken, keep_events
+from tailorbird.assistants.recommend.keeping import drop_old_lists
 from tailorbird.assistants.recommend.seam import (
     NOWHERE,
     Diversify,
@@ -27,12 +28,12 @@ from tailorbird.assistants.recommend.seam import (
     Scored,
 )
 from tailorbird.assistants.recommend.shelf import Change, Shelf
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow
 from tailorbird.store.tables.base import new_id, utc_now
+from tailorbird.store.writing import Writer
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,14 @@ class Recommender:
         grown.add_items([one for one in items if one.id not in self.shelf.withdrawn])
         return grown
 
+    def drop_old_lists(self) -> int:
+        """Delete lists that were shown longer ago than the settings keep them; how many."""
+        days = self.settings.kept_days
+        if not days:
+            return 0
+        before = self.clock() - timedelta(days=days)
+        return drop_old_lists(self.workspace, self._writer, before=before)
+
     def close(self) -> None:
         """Write what still waits."""
         self._writer.close()
@@ -193,12 +202,13 @@ class Recommender:
         if model is None:
             return self._nightly(wish, now)
         history = self.history_of(wish, now)
+        moment = _moment(history, now)
         exclude = self.shelf.withdrawn | history.done | wish.exclude
         settings = self.settings
         scored = model.scores(
             wish.user,
             history.events,
-            now=_moment(history, now),
+            now=moment,
             exclude=exclude,
             n=max(settings.n_candidates, _LEAST * wish.n),
         )
@@ -210,7 +220,10 @@ class Recommender:
             listed = {one.item for one in ranked}
             rest = [one for one in scored if one.item not in listed]
             choices = self._explorer.explore(ranked, rest, self.answers.counts)
-        return Listing(None, model.id, wish.user, tuple(choices), now)
+        # Only what is shown needs a reason, which takes longer to find than its place.
+        shown = model.explain(history.events, [one.scored for one in choices], now=moment)
+        told = (replace(one, scored=s) for one, s in zip(choices, shown, strict=True))
+        return Listing(None, model.id, wish.user, tuple(told), now)
 
     def history_of(self, wish: Wish, now: datetime) -> History:
         """What whoever wishes did, as far as it is known, and what they are imagined to have."""

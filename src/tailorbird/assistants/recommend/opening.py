@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -27,6 +27,8 @@ PACKAGES = ("implicit", "lightgbm")
 """What the extra `recommend` brings."""
 ITEMS_S = 60.0
 """After so long items are read anew: the command line may have written some."""
+OLD_LISTS_S = 6 * 3600.0
+"""After so long the log is looked through for lists that are too old to be kept."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,32 @@ class OpenRecommend:
             await asyncio.to_thread(self.recommender.close)
 
     async def _follow(self) -> None:
-        every_s = self.recommender.settings.follow_s
-        for turn in itertools.count(1):
-            await asyncio.sleep(every_s)
-            is_time = turn % max(round(ITEMS_S / every_s), 1) == 0
-            wanted = (self.recommender.read_items, self._model) if is_time else (self._model,)
+        recommender = self.recommender
+        every_s = recommender.settings.follow_s
+        for turn in itertools.count():
+            # Who was forgotten by another process is let go of here, whether asked for or not.
+            wanted: list[Callable[[], object]] = [self._model, recommender.histories.drop_stale]
+            if turn and _is_time(turn, ITEMS_S / every_s):
+                wanted.insert(0, recommender.read_items)
+            if _is_time(turn, OLD_LISTS_S / every_s):
+                wanted.append(recommender.drop_old_lists)
             await asyncio.to_thread(self._take_over, wanted)
+            await asyncio.sleep(every_s)
 
     def _model(self) -> None:
         follow_model(self.recommender)
 
-    def _take_over(self, wanted: tuple[Callable[[], None], ...]) -> None:
+    def _take_over(self, wanted: Sequence[Callable[[], object]]) -> None:
         """Do each of *wanted*; the log says what failed, and what was known before goes on."""
         for one in wanted:
             try:
                 one()
             except Exception:
                 log.exception("what to recommend could not be read; tried again soon")
+
+
+def _is_time(turn: int, every: float) -> bool:
+    return turn % max(round(every), 1) == 0
 
 
 def open_recommend(workspace: Workspace, settings: ListSettings) -> OpenRecommend | None:

@@ -28,7 +28,13 @@ class Ranks(Protocol):
         exclude: Collection[str] = (),
         n: int = 200,
     ) -> list[Scored]:
-        """At most *n* candidates for whoever did *history*, best first."""
+        """At most *n* candidates for whoever did *history*, best first; `explain` says why."""
+        ...
+
+    def explain(
+        self, history: Sequence[Event], shown: Sequence[Scored], *, now: datetime
+    ) -> list[Scored]:
+        """*shown*, which `scores` gave for the same history, with the reason of each."""
         ...
 
     def add_items(self, items: Sequence[Item]) -> None:

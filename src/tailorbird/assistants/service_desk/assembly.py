@@ -20,12 +20,12 @@ from tailorbird.assistants.service_desk.conversing.events import Events
 from tailorbird.assistants.service_desk.conversing.exchange import MAX_UNSURE, Exchange, Respond
 from tailorbird.assistants.service_desk.conversing.neighbours import LOOK_S, Neighbours
 from tailorbird.assistants.service_desk.conversing.presence import Clock, Presence
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.assistants.service_desk.http.conversation_routes import conversation_routes
 from tailorbird.assistants.service_desk.http.decision_routes import decision_routes
 from tailorbird.assistants.service_desk.http.desk_routes import desk_routes
 from tailorbird.assistants.service_desk.http.feedback_routes import feedback_routes
 from tailorbird.store import Workspace
+from tailorbird.store.writing import Writer
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,9 @@ from tailorbird.assistants.recommend.live import (
 from tailorbird.assistants.recommend.names import kept_name
 from tailorbird.assistants.recommend.reasons import Language, sentence_of
 from tailorbird.assistants.recommend.seam import Event
-from tailorbird.assistants.service_desk.http.routing import Agent, Visitor, router
 from tailorbird.errors import ForbiddenError, RequestError
 from tailorbird.serving.access import Person, needs
+from tailorbird.serving.routing import Agent, Visitor, router
 
 Admin = Annotated[Person, needs("admin")]
 User = Annotated[

@@ -15,7 +15,21 @@ from tailorbird.assistants.recommend.ranking.popularity import DAY_S
 
 Floats = NDArray[np.float32]
 
-MATCH = ("match", "match_rank", "match_taste", "match_latest", "text_affinity")
+MATCH = (
+    "match",
+    "match_rank",
+    "match_taste",
+    "match_latest",
+    "match_nearest",
+    "text_affinity",
+    "text_nearest",
+    "near_popularity",
+    "near_liking",
+    "near_together",
+    "near_neighbours",
+    "near_done",
+    "near_cosine",
+)
 """The features that only the interest match gives."""
 FIXED = (
     *MATCH,
@@ -36,6 +50,8 @@ FIXED = (
 )
 """Features that every catalogue has; each number of its items adds two."""
 N_LATEST = 3
+N_LIKED = 100
+"""The latest liked items that a candidate may be near to."""
 _DEEPEST_RANK = 1000.0
 
 
@@ -62,12 +78,12 @@ def compute_features(parts: Parts, past: Past, found: Candidates, *, now_s: floa
     for name, score in (("match", "match"), ("together", "als"), ("neighbours", "knn")):
         columns |= _scored(name, found.scores.get(score), item)
     p = parts.popularity
-    columns["popularity"] = _log_share(p.total)[item]
-    columns["popularity_recent"] = _log_share(p.recent)[item]
+    columns["popularity"] = p.log_total[item]
+    columns["popularity_recent"] = p.log_recent[item]
     columns["liking"] = p.liking[item]
     columns["age_days"] = np.log1p(np.maximum(now_s - p.first[item], 0) / DAY_S)
     columns |= _of_tags(parts, past, item) | _of_user(parts, past, item, now_s)
-    columns |= _of_match(parts, past, item, columns.get("match"))
+    columns |= _of_match(parts, past, item, columns.get("match")) | _of_near(parts, past, found)
     missing = np.full(n, np.nan)
     fixed = [columns.get(name, missing) for name in FIXED]
     return np.stack([*fixed, *_of_numbers(parts, past, item)], axis=1).astype(np.float32)
@@ -78,10 +94,13 @@ def _scored(name: str, scores: Floats | None, item: NDArray[np.int64]) -> dict[s
     if scores is None:
         return {}
     own = scores[item]
-    ranks = len(scores) - np.searchsorted(np.sort(scores), own, side="right")
+    # Deeper ranks are all alike, so only the first are sorted.
+    depth = min(int(_DEEPEST_RANK), len(scores))
+    first = np.sort(np.partition(scores, len(scores) - depth)[len(scores) - depth :])
+    ranks = depth - np.searchsorted(first, own, side="right")
     if name == "neighbours":  # sums grow with the past; shares do not
         own = own / max(float(scores.max()), 1e-9)
-    return {name: own, f"{name}_rank": np.log1p(np.minimum(ranks, _DEEPEST_RANK))}
+    return {name: own, f"{name}_rank": np.log1p(ranks)}
 
 
 def _of_match(
@@ -91,22 +110,56 @@ def _of_match(
     if parts.interest is None or not len(past) or match is None:
         return {}
     vectors = parts.vectors[:, :-1]
-    texts = parts.catalogue.features[:, : parts.catalogue.n_text]
+    texts = parts.catalogue.texts
     liked = past.item[past.is_liked]
+    latest = vectors[past.latest(N_LATEST).item].mean(axis=0)
     found = {
         "match_taste": match - parts.vectors[item, -1],
-        "match_latest": _cosines(vectors[item], vectors[past.latest(N_LATEST).item]),
+        "match_latest": _cosines(vectors[item], latest, parts.lengths[item]),
     }
     if len(liked):
-        found["text_affinity"] = _cosines(texts[item], texts[liked])
+        own, lengths = texts[item], parts.catalogue.text_lengths
+        found["text_affinity"] = _cosines(own, texts[liked].mean(axis=0), lengths[item])
+        last = liked[-N_LIKED:]
+        found["text_nearest"] = _nearest(own, texts[last], lengths[item], lengths[last])
+        lengths = parts.lengths
+        found["match_nearest"] = _nearest(
+            vectors[item], vectors[last], lengths[item], lengths[last]
+        )
     return found
 
 
-def _cosines(own: Floats, others: Floats) -> Floats:
-    """(C,) of each row of (C, D) with the mean of (n, D)."""
-    mean = others.mean(axis=0)
-    lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(mean)
-    found: Floats = own @ mean / np.maximum(lengths, 1e-9)
+def _of_near(parts: Parts, past: Past, found: Candidates) -> dict[str, Floats]:
+    """What is known of the items that each candidate reads like."""
+    near, item, p = parts.near, found.item, parts.popularity
+    if near is None:
+        return {}
+    columns: dict[str, Floats] = {
+        "near_popularity": near.mean(p.log_recent, item),
+        "near_liking": near.mean(p.liking, item),
+        "near_cosine": near.cosine[item],
+    }
+    if len(past):
+        columns["near_together"] = near.mean(found.scores["als"], item)
+        knn = found.scores["knn"]
+        columns["near_neighbours"] = near.mean(knn / max(float(knn.max()), 1e-9), item)
+        done = np.zeros(len(near.cosine), np.float32)
+        done[past.item] = np.where(past.is_liked, np.float32(1), np.float32(-1))
+        columns["near_done"] = near.mean(done, item)
+    return columns
+
+
+def _nearest(own: Floats, others: Floats, lengths: Floats, other_lengths: Floats) -> Floats:
+    """(C,) the largest cosine of each row of (C, D), of these lengths, with any of (n, D)."""
+    cosines = own @ (others / np.maximum(other_lengths, 1e-9)[:, None]).T  # (C, n)
+    found: Floats = cosines.max(axis=1) / np.maximum(lengths, 1e-9)
+    return found
+
+
+def _cosines(own: Floats, other: Floats, lengths: Floats) -> Floats:
+    """(C,) of each row of (C, D), of these (C,) lengths, with (D,)."""
+    scale = np.maximum(lengths * np.float32(np.linalg.norm(other)), 1e-9)
+    found: Floats = own @ other / scale
     return found
 
 
@@ -126,7 +179,7 @@ def _of_tags(parts: Parts, past: Past, item: NDArray[np.int64]) -> dict[str, Flo
 def _of_user(
     parts: Parts, past: Past, item: NDArray[np.int64], now_s: float
 ) -> dict[str, NDArray[np.floating]]:
-    popularity, n = _log_share(parts.popularity.total), len(item)
+    popularity, n = parts.popularity.log_total, len(item)
     columns: dict[str, NDArray[np.floating]] = {"past_events": np.full(n, np.log1p(len(past)))}
     if len(past):
         usual = float(popularity[past.item].mean())
@@ -147,9 +200,3 @@ def _of_numbers(parts: Parts, past: Past, item: NDArray[np.int64]) -> list[NDArr
         usual = float(liked.mean()) if len(liked) else float("nan")
         columns += [own, own - usual]
     return columns
-
-
-def _log_share(counts: Floats) -> Floats:
-    """(M,) 0 for the most popular item, less for others."""
-    found: Floats = np.log((counts + 0.5) / (counts.max(initial=0.0) + 0.5))
-    return found

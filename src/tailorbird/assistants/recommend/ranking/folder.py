@@ -18,9 +18,10 @@ from scipy import sparse
 from tailorbird.assistants.recommend.catalogue.log import Places, RatingScale
 from tailorbird.assistants.recommend.ranking.content import Content
 from tailorbird.assistants.recommend.ranking.match import InterestModel
+from tailorbird.assistants.recommend.ranking.near import Near
 from tailorbird.assistants.recommend.ranking.parts import Catalogue, Parts
 from tailorbird.assistants.recommend.ranking.popularity import Popularity
-from tailorbird.assistants.recommend.ranking.ranker import Ranker
+from tailorbird.assistants.recommend.ranking.ranker import Ranker, Start
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 from tailorbird.assistants.recommend.ranking.together import Als, AlsSettings, Knn
 from tailorbird.errors import BundleError, CorruptBundleError
@@ -29,9 +30,10 @@ from tailorbird.store import files
 if TYPE_CHECKING:
     from tailorbird.assistants.recommend.ranking.model import RecommendModel
 
-FORMAT = "tailorbird-recommender/1"
+FORMAT = "tailorbird-recommender/2"
 MANIFEST = "manifest.json"
 MODEL, ARRAYS, MATCH, TREES = "model.json", "arrays.safetensors", "match.safetensors", "ranker.txt"
+NEAR = ("near_item", "near_weight", "near_cosine")
 _MEND = "fit it again: tailorbird recommend fit"
 
 
@@ -86,6 +88,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], str]:
         Als(arrays["als"], AlsSettings(**facts["als"])),
         Knn(sparse.csr_matrix(neighbours, shape=(n, n))),
         Popularity(*(arrays[name] for name in ("total", "recent", "liking", "first"))),
+        Near(*(arrays[name] for name in NEAR)) if interest is not None else None,
         float(facts["taste"]),
     )
     found = {
@@ -95,7 +98,9 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], str]:
         "tags": [tuple(tags) for tags in facts["tags"]],
         "scale": RatingScale(**facts["scale"]),
         "parts": parts,
-        "ranker": Ranker(contents[TREES].decode("utf-8"), facts["features"]),
+        "ranker": Ranker(
+            contents[TREES].decode("utf-8"), facts["features"], Start(**facts["start"])
+        ),
         "decisions": tuple(facts["decisions"]),
     }
     return found, str(facts["encoder"])
@@ -110,6 +115,7 @@ def _files(model: RecommendModel) -> dict[str, bytes]:
         "als": asdict(parts.als.settings),
         "taste": parts.taste,
         "features": model.ranker.names,
+        "start": asdict(model.ranker.start),
         "encoder": model.encoder.name,
         "decisions": list(model.decisions),
         "items": model.places.ids,
@@ -130,6 +136,10 @@ def _files(model: RecommendModel) -> dict[str, bytes]:
         "liking": p.liking,
         "first": p.first,
     }
+    if parts.near is not None:
+        arrays |= dict(
+            zip(NEAR, (parts.near.item, parts.near.weight, parts.near.cosine), strict=True)
+        )
     contents = {
         MODEL: files.to_json_bytes(facts, where=MODEL),
         ARRAYS: save_arrays({name: np.ascontiguousarray(a) for name, a in arrays.items()}),

@@ -2,13 +2,13 @@
 
 model = RecommendModel.load(folder)
 best = model.scores("ann", history, now=utc_now())
-shown = diversify(best, n=20, dial=0.2)
+shown = model.explain(history, diversify(best, n=20, dial=0.2), now=utc_now())
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,22 @@ from tailorbird.assistants.recommend.ranking.encoding import EncodesItems, Trunk
 from tailorbird.assistants.recommend.ranking.features import compute_features, feature_names
 from tailorbird.assistants.recommend.ranking.parts import Parts
 from tailorbird.assistants.recommend.ranking.ranker import Ranker
-from tailorbird.assistants.recommend.ranking.reasons import POPULAR, places_in_space, reasons_of
-from tailorbird.assistants.recommend.ranking.scored import Reason, Scored
+from tailorbird.assistants.recommend.ranking.reasons import places_in_space, reasons_of
+from tailorbird.assistants.recommend.ranking.scored import (
+    POPULAR,
+    UNEXPLAINED,
+    Reason,
+    Scored,
+)
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
 Floats = NDArray[np.float32]
+
+NAMED_BY = [
+    tuple(name for k, name in enumerate(SOURCES) if bits >> k & 1)
+    for bits in range(1 << len(SOURCES))
+]
+"""Who named a candidate, by the bits of `SOURCES`."""
 
 
 @dataclass(slots=True)
@@ -102,7 +113,7 @@ class RecommendModel:
         exclude: Collection[str] = (),
         n: int = 200,
     ) -> list[Scored]:
-        """At most *n* candidates, best first.
+        """At most *n* candidates, best first; `explain` finds the reasons of those to be shown.
 
         Args:
             user: nobody in particular is None; histories say all that the model wants to know.
@@ -113,8 +124,7 @@ class RecommendModel:
             n: how many are wanted.
         """
         del user
-        before = [event for event in history if event.time <= now]
-        past = past_of(before, self.places.of, self.scale).latest(MAX_PAST)
+        past = self._past(history, now)
         is_excluded = np.zeros(len(self.places), dtype=bool)
         is_excluded[[self.places.of[one] for one in exclude if one in self.places.of]] = True
         per_source = self.settings.n_candidates if len(past) else n
@@ -126,8 +136,27 @@ class RecommendModel:
             return self._popular(found, features, n)
         scores = self.ranker.scores(features)
         best = np.argsort(-scores, kind="stable")[:n]
-        reasons = self._reasons(past, found.item[best], features[best])
-        return self._scored(found, features, scores, best, reasons)
+        return self._scored(found, features, scores, best, UNEXPLAINED)
+
+    def explain(
+        self, history: Sequence[Event], shown: Sequence[Scored], *, now: datetime
+    ) -> list[Scored]:
+        """*shown*, which `scores` gave for the same *history* and moment, with their reasons."""
+        past = self._past(history, now)
+        if not shown or not len(past):
+            return list(shown)
+        names, missing = self.feature_names, float("nan")
+        features = np.array(
+            [[one.features.get(name, missing) for name in names] for one in shown], np.float32
+        )
+        places = np.array([self.places.of[one.item] for one in shown])
+        contributions = self.ranker.contributions(features)
+        found = reasons_of(self.parts, past, places, contributions, names, self.places.ids)
+        return [replace(one, reason=why) for one, why in zip(shown, found, strict=True)]
+
+    def _past(self, history: Sequence[Event], now: datetime) -> Past:
+        before = [event for event in history if event.time <= now]
+        return past_of(before, self.places.of, self.scale).latest(MAX_PAST)
 
     def add_items(self, items: Sequence[Item]) -> None:
         """Know *items*, too: by words, tags and numbers alone, and recommendable at once.
@@ -147,12 +176,7 @@ class RecommendModel:
     def _popular(self, found: Candidates, features: Floats, n: int) -> list[Scored]:
         scores = np.log(np.maximum(found.scores["recent"][found.item], 1e-9))
         best = np.argsort(-scores, kind="stable")[:n]
-        return self._scored(found, features, scores, best, [POPULAR] * len(best))
-
-    def _reasons(self, past: Past, item: NDArray[np.int64], features: Floats) -> list[Reason]:
-        names = self.feature_names
-        contributions = self.ranker.contributions(features)
-        return reasons_of(self.parts, past, item, contributions, names, self.places.ids)
+        return self._scored(found, features, scores, best, POPULAR)
 
     @property
     def feature_names(self) -> list[str]:
@@ -165,19 +189,26 @@ class RecommendModel:
         features: Floats,
         scores: NDArray[np.floating[Any]],
         best: NDArray[np.int64],
-        reasons: Sequence[Reason],
+        reason: Reason,
     ) -> list[Scored]:
-        names, vectors = self.feature_names, places_in_space(self.parts)
+        names, vectors, ids = self.feature_names, places_in_space(self.parts), self.places.ids
+        rows = features[best]
+        has_gaps = np.isnan(rows.sum(axis=1)).tolist()
+        bits = np.zeros(len(best), dtype=np.int64)  # (n,)
+        for k in range(len(SOURCES)):
+            bits |= found.named_by[best, k].astype(np.int64) << k
         listed = []
-        for k, reason in zip(best, reasons, strict=True):
+        for row, k in enumerate(best):
             place = int(found.item[k])
-            values = zip(names, features[k].tolist(), strict=True)
+            values = dict(zip(names, rows[row].tolist(), strict=True))
+            if has_gaps[row]:
+                values = {name: value for name, value in values.items() if value == value}
             listed.append(
                 Scored(
-                    self.places.ids[place],
+                    ids[place],
                     float(scores[k]),
-                    tuple(s for s, named in zip(SOURCES, found.named_by[k], strict=True) if named),
-                    {name: value for name, value in values if value == value},
+                    NAMED_BY[bits[row]],
+                    values,
                     vectors[place],
                     reason,
                     self.tags[place],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from tailorbird.assistants.recommend.ranking.match import (
     degrees_of,
 )
 from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
+from tailorbird.assistants.recommend.ranking.near import MIN_EVENTS, Near, nearest
 from tailorbird.assistants.recommend.ranking.popularity import (
     SMOOTHING,
     Popularity,
@@ -41,7 +43,7 @@ from tailorbird.assistants.recommend.ranking.together import (
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """Items as arrays; it grows with new items."""
 
@@ -57,6 +59,16 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.features)
 
+    @property
+    def texts(self) -> Floats:
+        """(M, W) vectors of what items say."""
+        return self.features[:, : self.n_text]
+
+    @cached_property
+    def text_lengths(self) -> Floats:
+        """(M,) of the vectors of texts."""
+        return _lengths(self.texts)
+
     def with_items(self, content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
         """The same and *items*, at the end."""
         new = catalogue_of(content, items, texts)
@@ -68,7 +80,7 @@ class Catalogue:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parts:
     """Models fitted to the events before one moment; M items, and any that were added since."""
 
@@ -79,8 +91,15 @@ class Parts:
     als: Als
     knn: Knn
     popularity: Popularity
+    near: Near | None = None
+    """Which known items each reads like; None without the interest match."""
     taste: float = 1.0
     """How much the user's vector counts beside popularity; chosen on later events."""
+
+    @cached_property
+    def lengths(self) -> Floats:
+        """(M,) of the vectors of the match, without their biases."""
+        return _lengths(self.vectors[:, :-1])
 
     def match(self, past: Past) -> Floats | None:
         """(M,) logarithm of the chance that each item comes next; None where nothing is known."""
@@ -132,8 +151,16 @@ class Parts:
                 np.concatenate([p.liking, zeros]),
                 np.concatenate([p.first, np.full(n, np.nan)]),
             ),
+            self._near_of_new(catalogue, n_old),
             self.taste,
         )
+
+    def _near_of_new(self, catalogue: Catalogue, n_old: int) -> Near | None:
+        if self.near is None:
+            return None
+        lends = np.zeros(len(catalogue), dtype=bool)
+        lends[:n_old] = self.popularity.total >= MIN_EVENTS
+        return self.near.with_items(nearest(catalogue.texts, lends, since=n_old))
 
     def as_new(self, chosen: NDArray[np.bool_]) -> Parts:
         """The same, but of the *chosen* (M,) items content is all that is known."""
@@ -155,13 +182,20 @@ class Parts:
             without(p.liking),
             np.where(chosen, np.nan, p.first),
         )
+        lends = bare_counts.total >= MIN_EVENTS
         return replace(
             self,
+            near=None if self.near is None else nearest(self.catalogue.texts, lends),
             vectors=vectors,
             als=replace(self.als, items=factors),
             knn=Knn(neighbours),
             popularity=bare_counts,
         )
+
+
+def _lengths(vectors: Floats) -> Floats:
+    found: Floats = np.linalg.norm(vectors, axis=1)
+    return found
 
 
 def catalogue_of(content: Content, items: Sequence[Item], texts: Floats) -> Catalogue:
@@ -188,7 +222,7 @@ def fit_parts(
     als = als or AlsSettings(n_factors=settings.n_factors)
     together = fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed)
     popularity = fit_popularity(log, half_life_days=settings.half_life_days)
-    interest, vectors = None, np.zeros((len(catalogue), 1), np.float32)
+    interest, near, vectors = None, None, np.zeros((len(catalogue), 1), np.float32)
     if settings.with_match:
         interest, _ = fit_match(
             log,
@@ -199,6 +233,7 @@ def fit_parts(
             say=say,
         )
         vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
+        near = nearest(catalogue.texts, popularity.total >= MIN_EVENTS)
     return Parts(
         catalogue,
         interest,
@@ -206,6 +241,7 @@ def fit_parts(
         together,
         fit_knn(log, knn or KnnSettings(), n_threads=settings.n_threads),
         popularity,
+        near,
     )
 
 

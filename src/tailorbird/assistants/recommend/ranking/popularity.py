@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from tailorbird.assistants.recommend.catalogue.log import Log
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Popularity:
     """Counts of M items as of one moment."""
 
@@ -24,6 +25,16 @@ class Popularity:
     """(M,) mean of what ratings are above their users' means, shrunk to 0 where they are few."""
     first: NDArray[np.float64]
     """(M,) when it was first done anything with, seconds since 1970; NaN: never."""
+
+    @cached_property
+    def log_total(self) -> NDArray[np.float32]:
+        """(M,) of the total: 0 for the most popular item, less for others."""
+        return _log_share(self.total)
+
+    @cached_property
+    def log_recent(self) -> NDArray[np.float32]:
+        """(M,) the same of what was liked lately."""
+        return _log_share(self.recent)
 
 
 N_STEPS = 24
@@ -76,3 +87,8 @@ def fit_popularity(log: Log, *, half_life_days: float) -> Popularity:
         liking.astype(np.float32),
         np.where(np.isinf(first), np.nan, first),
     )
+
+
+def _log_share(counts: NDArray[np.float32]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = np.log((counts + 0.5) / (counts.max(initial=0.0) + 0.5))
+    return found

@@ -17,7 +17,6 @@ OF_POPULARITY = frozenset({"popularity", "popularity_recent", "liking", "age_day
 MIN_COSINE = 0.35
 """An item less alike is no reason that anybody would believe."""
 N_LIKED = 100
-POPULAR = Reason("popular", feature="popularity_recent")
 
 
 def reasons_of(

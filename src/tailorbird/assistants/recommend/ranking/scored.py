@@ -23,6 +23,11 @@ class Reason:
     """What lifted it most, by the trees' own account; empty where no tree was asked."""
 
 
+POPULAR = Reason("popular", feature="popularity_recent")
+UNEXPLAINED = Reason("popular")
+"""Of a candidate that nobody has asked about."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """A candidate with its score; higher is better, and comparable within one list."""
@@ -35,5 +40,6 @@ class Scored:
     vector: NDArray[np.float32]
     """(D,) where the item is; near ones are alike."""
     reason: Reason
+    """Of what is only popular from the start; of others once `RecommendModel.explain` was asked."""
     tags: tuple[str, ...] = ()
     """Its categories, for caps."""

@@ -10,8 +10,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from tailorbird.assistants.service_desk.conversing.events import DeskEvent, Events
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.store import Workspace
+from tailorbird.store.writing import Writer
 
 Result = TypeVar("Result")
 

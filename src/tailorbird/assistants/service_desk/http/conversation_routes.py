@@ -13,8 +13,9 @@ from tailorbird.assistants.service_desk.conversing.conversations import Conversa
 from tailorbird.assistants.service_desk.conversing.desk import Desk
 from tailorbird.assistants.service_desk.conversing.exchange import Exchange
 from tailorbird.assistants.service_desk.http import schemas
-from tailorbird.assistants.service_desk.http.routing import Visitor, opened_by, router
+from tailorbird.assistants.service_desk.http.ownership import opened_by
 from tailorbird.serving.access import user_named
+from tailorbird.serving.routing import Visitor, router
 from tailorbird.store.tables import TurnRow
 
 MAX_WAIT_S = 25.0

@@ -10,8 +10,8 @@ from tailorbird.assistants.service_desk.conversing.attributing import Attributio
 from tailorbird.assistants.service_desk.conversing.audit import Audit
 from tailorbird.assistants.service_desk.http import schemas
 from tailorbird.assistants.service_desk.http.attribution_schemas import Attribution
-from tailorbird.assistants.service_desk.http.routing import Agent, router
 from tailorbird.errors import ConfigError, NotFoundError
+from tailorbird.serving.routing import Agent, router
 
 Intent = Annotated[
     str, Query(max_length=200, description="Why it was, or was not, this one; else the decided.")

@@ -10,8 +10,8 @@ from tailorbird.assistants.service_desk.conversing.desk import Desk
 from tailorbird.assistants.service_desk.conversing.drafts import Drafts
 from tailorbird.assistants.service_desk.http import schemas
 from tailorbird.assistants.service_desk.http.desk_socket import watch_desk
-from tailorbird.assistants.service_desk.http.routing import Agent, Visitor, router
 from tailorbird.errors import ForbiddenError
+from tailorbird.serving.routing import Agent, Visitor, router
 
 Which = Annotated[
     Literal["waiting", "mine", "all"], Query(description="Those that want a person, or mine.")

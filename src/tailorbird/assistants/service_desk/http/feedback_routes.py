@@ -8,8 +8,9 @@ from tailorbird.assistants.service_desk.conversing.audit import Audit
 from tailorbird.assistants.service_desk.conversing.conversations import Conversations
 from tailorbird.assistants.service_desk.conversing.drafts import Drafts
 from tailorbird.assistants.service_desk.http import schemas
-from tailorbird.assistants.service_desk.http.routing import Visitor, opened_by, router
+from tailorbird.assistants.service_desk.http.ownership import opened_by
 from tailorbird.errors import RequestError
+from tailorbird.serving.routing import Visitor, router
 
 THUMBS = {"up": 1.0, "down": -1.0}
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from tailorbird.errors import StoreError, TailorbirdError, UnavailableError
-from tailorbird.store import Workspace
+from tailorbird.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

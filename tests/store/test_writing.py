@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Connection, event, func, select, text
 
 from tailorbird.assistants.service_desk.conversing import ledger
-from tailorbird.assistants.service_desk.conversing.writing import Writer
 from tailorbird.errors import ConflictError, UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import ConversationRow
+from tailorbird.store.writing import Writer
 
 
 @pytest.fixture

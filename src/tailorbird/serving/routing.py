@@ -1,4 +1,4 @@
-"""What all routes of the service desk share: who asks, and how they are refused."""
+"""What routes of assistants share: who asks, and how they are refused."""
 
 from __future__ import annotations
 
@@ -33,8 +33,3 @@ def router(prefix: str, tag: str) -> APIRouter:
         status: {"model": ErrorResponse, "description": about} for status, about in REFUSALS.items()
     }
     return APIRouter(prefix=prefix, tags=[tag], responses=responses)
-
-
-def opened_by(person: Person) -> str | None:
-    """Whose conversations *person* sees: visitors their own alone; None: everybody's."""
-    return None if person.may("agent") else person.name
