@@ -76,7 +76,12 @@ def tune(
         run, scores = _fit(source, space, settings, display, track)
         splits = load_examples(run)
         reader = write_reader(
-            space, run.path / "model", splits["train"], splits["validation"], say=display.say
+            space,
+            run.path / "model",
+            splits["train"],
+            splits["validation"],
+            computes_in=settings.tuning.dtype,
+            say=display.say,
         )
         if as_json:
             print_json(scores | {"reader": reader.id})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tailorbird.assistants.opinion.reading import Judge, correct, training_rows
+from tailorbird.assistants.opinion.reading import Judge, correct, judging, training_rows
 from tailorbird.assistants.opinion.reading.names import KnownNames
 from tailorbird.errors import NotFoundError, RequestError
 from tailorbird.store import Workspace
@@ -97,6 +97,38 @@ def test_a_correction_wins_at_once_and_over_the_next_model(
         reader.id = "newer"
         judge.judge_waiting()
     assert post_of(post).model == "newer"
+
+
+def test_posts_of_many_batches_are_all_filled_in(
+    judge: Judge, posted: Posted, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "BATCH", 3)
+    ids = posted(*(f"Acme has {mood} wine {k}" for k in range(4) for mood in ("good", "bad")))
+    correct(workspace, ids[5], sentiment="neutral")
+    assert judge.judge_waiting() == 8
+    with workspace.sessions() as session:
+        posts = {row.id: row for row in session.scalars(select(PostRow))}
+    moods = [posts[one].sentiment for one in ids]
+    assert moods == ["positive", "negative"] * 2 + ["positive", "neutral", "positive", "negative"]
+    assert all(topics_in_table(workspace, one) == {"drinks"} for one in ids)
+    assert [mentions_of(workspace, one)["Acme"][0] for one in ids] == ["positive", "negative"] * 4
+
+
+def test_a_post_that_is_removed_while_it_is_read_is_left_out(
+    judge: Judge, posted: Posted, workspace: Workspace, reader: Any
+) -> None:
+    gone, kept = posted("gone wine", "kept wine")
+    read = reader.read
+
+    def read_and_remove(texts: list[str]) -> Any:
+        with workspace.writing() as session:
+            session.delete(session.get_one(PostRow, gone))
+        return read(texts)
+
+    reader.read = read_and_remove
+    assert judge.judge_waiting() == 1
+    assert topics_in_table(workspace, kept) == {"drinks"}
+    assert topics_in_table(workspace, gone) == set()
 
 
 def test_corrections_are_training_rows(judge: Judge, posted: Posted, workspace: Workspace) -> None:
