@@ -61,6 +61,26 @@ def test_the_newest_come_first_and_copies_never(
     assert judge.judge_waiting() == 1
 
 
+def test_the_newest_of_all_that_other_models_read_come_first(
+    judge: Judge, posted: Posted, post_of: PostOf, workspace: Workspace, reader: Any
+) -> None:
+    ids = posted("first", "second", "third", "fourth")
+    with workspace.writing() as session:
+        for one, model in zip(ids, ["", "older", "old", "words"], strict=True):
+            session.get_one(PostRow, one).model = model
+    assert judge.judge_waiting(limit=2) == 2
+    assert reader.asked == ["third", "second"]
+    assert (judge.judge_waiting(), judge.judge_waiting()) == (1, 0)
+
+
+def test_waiting_posts_are_found_by_the_index_alone(workspace: Workspace) -> None:
+    query = "SELECT id FROM opinion_posts WHERE copy_of IS NULL AND model = 'x' ORDER BY taken DESC"
+    with workspace.sessions() as session:
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+    (step,) = [row[-1] for row in plan]
+    assert "ix_opinion_posts_unread" in step
+
+
 def test_each_who_is_named_has_the_sentiment_of_the_part_about_it(
     judge: Judge, posted: Posted, workspace: Workspace
 ) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import select
-
 from tailorbird.assistants.opinion.reading.correcting import said_text
 from tailorbird.assistants.opinion.reading.filling import Judged, fill_in
 from tailorbird.assistants.opinion.reading.reader import Reads
+from tailorbird.assistants.opinion.reading.unread import unread
 from tailorbird.assistants.opinion.reading.windows import Place, window
 from tailorbird.store import Workspace
 from tailorbird.store.tables import new_id
-from tailorbird.store.tables.opinion import PostRow
 
 BATCH = 256
 """Posts that are read at once, and written in one transaction."""
@@ -75,14 +73,7 @@ class Judge:
 
         A batch that was written stays, whatever happens to the next.
         """
-        waiting = (
-            select(PostRow.id, PostRow.title, PostRow.text)
-            .where(PostRow.model != self.reads.id, PostRow.copy_of.is_(None))
-            .order_by(PostRow.taken.desc(), PostRow.id)
-            .limit(limit)
-        )
-        with self.workspace.sessions() as session:
-            posts = session.execute(waiting).all()
+        posts = unread(self.workspace, self.reads.id, limit)
         batches = (posts[k : k + BATCH] for k in range(0, len(posts), BATCH))
         return sum(fill_in(self.workspace, self.reads.id, self._read(some)) for some in batches)
 
