@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tailorbird.assistants.opinion.gathering import EntityTable
 from tailorbird.assistants.opinion.reading import Judge, correct, judging, training_rows
-from tailorbird.assistants.opinion.reading.names import KnownNames
 from tailorbird.errors import NotFoundError, RequestError
 from tailorbird.store import Workspace
 from tailorbird.store.tables.opinion import EntityRow, MentionRow, PostRow, PostTopicRow
@@ -23,7 +23,7 @@ def judge(workspace: Workspace, reader: Any) -> Judge:
     with workspace.writing() as session:
         session.add(EntityRow(name="Acme", aliases=["ACM", "甲公司"]))
         session.add(EntityRow(name="Bolt", kind="person", aliases=[]))
-    return Judge(workspace, reader, KnownNames(workspace))
+    return Judge(workspace, reader, EntityTable(workspace))
 
 
 def mentions_of(workspace: Workspace, post: str) -> dict[str, tuple[str, int, int]]:

@@ -42,19 +42,19 @@ class Named(Protocol):
 
 
 class Finds(Protocol):
-    """Whatever finds names in a text."""
+    """Whatever finds names in texts."""
 
-    def find(self, text: str) -> Sequence[Named]:
-        """All of them, in their order."""
+    def find_all(self, texts: Sequence[str]) -> Sequence[Sequence[Named]]:
+        """Those of each text, in their order."""
         ...
 
 
 class Nobody:
     """Finds no name."""
 
-    def find(self, text: str) -> Sequence[Named]:
+    def find_all(self, texts: Sequence[str]) -> Sequence[Sequence[Named]]:
         """None."""
-        return ()
+        return [()] * len(texts)
 
 
 class Judge:
@@ -91,11 +91,8 @@ class Judge:
         places: list[Place] = []
         owners: list[dict[str, Any]] = []
         rows: list[list[dict[str, Any]]] = []
-        for post in posts:
+        for post, (found, text) in zip(posts, self._named(posts), strict=True):
             of_post: dict[str, dict[str, Any]] = {}
-            found, text = self.entities.find(post.text), post.text
-            if not found and post.title:
-                found, text = self.entities.find(post.title), post.title
             for one in found:
                 if one.entity not in of_post:
                     of_post[one.entity] = _row(post.id, one, has_place=text is post.text)
@@ -107,6 +104,16 @@ class Judge:
             rows.append(list(of_post.values()))
         _take_means(owners, [said for _, said in self.reads.read_about(texts, places)])
         return rows
+
+    def _named(self, posts: Sequence[Any]) -> list[tuple[Sequence[Named], str]]:
+        """Whom each post names, and where: in its text, or else in its title."""
+        found = [*self.entities.find_all([post.text for post in posts])]
+        titled = [k for k, post in enumerate(posts) if post.title and not found[k]]
+        in_titles = self.entities.find_all([posts[k].title for k in titled])
+        said = [(found[k], post.text) for k, post in enumerate(posts)]
+        for k, of_title in zip(titled, in_titles, strict=True):
+            said[k] = of_title, posts[k].title
+        return said
 
 
 def _row(post_id: str, named: Named, *, has_place: bool) -> dict[str, Any]:
