@@ -20,6 +20,7 @@ from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
 from tailorbird.assistants.opinion import OpenOpinion, WatchSettings, open_opinion
+from tailorbird.assistants.opinion.gathering.tagging import TunedTags
 from tailorbird.assistants.recommend import OpenRecommend, open_recommend
 from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
@@ -177,7 +178,8 @@ def _spare_collecting() -> None:
 
 def open_public(workspace: Workspace, settings: OpinionSettings) -> OpenOpinion:
     """Opinion monitoring of *workspace*; ConfigError where its settings cannot be."""
-    return open_opinion(workspace, WatchSettings.of(settings), fetch=Web())
+    tagger = TunedTags.open(settings.tagger, workspace) if settings.tagger else None
+    return open_opinion(workspace, WatchSettings.of(settings), fetch=Web(), tagger=tagger)
 
 
 def live_in(workspace: Workspace, settings: ServingSettings | None = None) -> Look:

@@ -351,6 +351,11 @@ class OpinionSettings:
         "Who is told: NAME=URL, several by spaces, as apprise knows them, such as "
         "ops=slack://…. Addresses hold secrets: keep the file where only the service reads it.",
     )
+    tagger: str = setting(
+        "",
+        "Run of --task token_classification, or its folder: it marks names that are not in the "
+        "table of entities. Empty: those of the table alone.",
+    )
 
     @property
     def addresses(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from tailorbird.config import MethodSettings
 from tailorbird.modeling.adapters.lora import LoraAdapter
-from tailorbird.modeling.products import together
+from tailorbird.modeling.products import activated, together
 from tailorbird.modeling.ready import ReadyProduct, make_ready
 
 
@@ -74,3 +74,32 @@ def test_a_copy_is_not_ready() -> None:
     assert other[0].ready is None
     with torch.inference_mode():
         assert torch.allclose(together(x, *other), together(x, *made), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_rows", [15, 64])
+def test_a_bf16_product_is_that_of_weights_that_are_cast_each_time(n_rows: int) -> None:
+    made, x = three(), torch.randn(n_rows, 48).bfloat16()
+    with torch.inference_mode():
+        before = together(x, *made)
+        make_ready([made], torch.bfloat16)
+        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            assert made[0].ready.gives(x, made)
+        after = together(x, *made)
+    assert after.shape == before.shape
+    assert torch.allclose(after.float(), before.float(), atol=0.02)  # two roundings of bf16
+
+
+def test_an_activation_within_the_product_is_the_one_after_it() -> None:
+    made, x = three(), torch.randn(15, 48)
+    gelu = nn.functional.gelu
+    with torch.inference_mode():
+        before = gelu(made[0](x))
+        make_ready([made[:1]])
+        found = activated(x, made[0], gelu, name="gelu")
+        assert torch.allclose(found, before, atol=1e-5)
+        made[0].adapter = lambda x, y, layer: y + 1  # an adapter comes before the activation
+        assert torch.allclose(activated(x, made[0], gelu, name="gelu"), gelu(made[0](x) + 1), 1e-4)
+        del made[0].adapter
+        assert torch.equal(
+            activated(x, made[0], torch.relu, name="relu"), together(x, made[0]).relu()
+        )

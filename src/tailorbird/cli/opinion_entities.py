@@ -22,6 +22,12 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="The name that counts are kept under.", metavar="NAME")]
 Kind = Annotated[str, typer.Option("--kind", help="company, person, product or place.")]
+Tagger = Annotated[
+    str,
+    typer.Option(
+        "--tagger", help="Run of --task token_classification, or its folder: marks other names."
+    ),
+]
 
 
 @app.command("list")
@@ -118,11 +124,12 @@ def import_(
 @app.command()
 def find(
     text: Annotated[str, typer.Argument(help="Any text.", metavar="TEXT")],
+    tagger: Tagger = "",
     workspace: Workspace = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show whom a text names; the exit code is 1 where it names nobody known."""
-    with _opened(workspace) as table:
+    """Show whom a text names; the exit code is 1 where it names nobody."""
+    with _opened(workspace, tagger) as table:
         found = table.find(text)
     if as_json:
         print_json({"mentions": [asdict(one) for one in found]})
@@ -133,12 +140,14 @@ def find(
 
 
 @contextmanager
-def _opened(workspace: Path | None) -> Iterator[EntityTable]:
+def _opened(workspace: Path | None, tagger: str = "") -> Iterator[EntityTable]:
     from tailorbird import store
     from tailorbird.assistants.opinion.gathering import EntityTable
+    from tailorbird.assistants.opinion.gathering.tagging import TunedTags
 
     with store.Workspace.open(workspace) as opened:
-        yield EntityTable(opened)
+        tags = TunedTags.open(tagger, opened) if tagger else None
+        yield EntityTable(opened, tagger=tags)
 
 
 def _entities(file: Path) -> list[Any]:

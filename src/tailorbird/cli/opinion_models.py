@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from tailorbird.cli import options
 from tailorbird.cli.display import SCREEN, Audience, Display, print_json, stop_on_interrupt
+from tailorbird.cli.opinion_entities import Tagger
 from tailorbird.cli.opinion_topics import reader_of, topics
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ def tune(
         run, scores = _fit(source, space, settings, display, track)
         splits = load_examples(run)
         reader = write_reader(
-            space, run.path / "model", splits["train"], splits["validation"], say=display.say
+            space,
+            run.path / "model",
+            splits["train"],
+            splits["validation"],
+            computes_in=settings.tuning.dtype,
+            say=display.say,
         )
         if as_json:
             print_json(scores | {"reader": reader.id})
@@ -90,6 +96,7 @@ def tune(
 def judge(
     limit: Annotated[int, typer.Option(help="At most so many posts; 0: all.", min=0)] = 0,
     *,
+    tagger: Tagger = "",
     workspace: options.Workspace = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -98,12 +105,14 @@ def judge(
     Example: tailorbird opinion judge
     """
     from tailorbird import api
+    from tailorbird.assistants.opinion.gathering import EntityTable
+    from tailorbird.assistants.opinion.gathering.tagging import TunedTags
     from tailorbird.assistants.opinion.reading.judging import Judge
-    from tailorbird.assistants.opinion.reading.names import KnownNames
 
     with api.open_workspace(workspace) as space:
         reader = reader_of(space)
-        judge = Judge(space, reader, KnownNames(space))
+        tags = TunedTags.open(tagger, space) if tagger else None
+        judge = Judge(space, reader, EntityTable(space, tagger=tags))
         n_posts = 0
         while not limit or n_posts < limit:
             n_new = judge.judge_waiting(min(1024, limit - n_posts) if limit else 1024)

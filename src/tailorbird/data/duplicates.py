@@ -8,6 +8,7 @@ and every candidate pair is verified by the true Jaccard similarity of its shing
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache, partial
 from itertools import pairwise
@@ -84,16 +85,22 @@ def _sketch(letters: str) -> Any:
     # Multiplicative hashing to the 32 bits a sketch works with: the same in every process,
     # unlike `hash`. Knuth, "The Art of Computer Programming", vol. 3, section 6.4.
     hashes = _packed(letters) * numpy.uint64(0x9E3779B97F4A7C15) >> numpy.uint64(32)
-    minhash = _empty_minhash().copy()
+    minhash = _empty_minhash()
     minhash.update_batch(hashes.tolist())
     return minhash.hashvalues.astype(numpy.uint32)
 
 
-@cache
+_OWN = threading.local()
+
+
 def _empty_minhash() -> Any:
+    """The one of this thread, emptied: to check a new one's numbers takes longer than a sketch."""
     from datasketch import MinHash
 
-    return MinHash(num_perm=N_PERMUTATIONS, hashfunc=int, seed=1)
+    if not hasattr(_OWN, "minhash"):
+        _OWN.minhash = MinHash(num_perm=N_PERMUTATIONS, hashfunc=int, seed=1)
+    _OWN.minhash.clear()
+    return _OWN.minhash
 
 
 @cache

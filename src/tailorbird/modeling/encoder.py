@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
 from tailorbird.modeling.packing import PackedBatch
-from tailorbird.modeling.products import filled, knows_texts, linear, together
+from tailorbird.modeling.products import activated, filled, knows_texts, linear, together
 from tailorbird.modeling.ready import make_ready
 
 
@@ -33,6 +33,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         width, ffn_width, eps = sizes.width, sizes.ffn_width, sizes.eps
         self.n_heads = sizes.n_heads
+        self.activation_name = sizes.activation
         self.activation = ACTIVATIONS[sizes.activation]
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -65,7 +66,11 @@ class EncoderLayer(nn.Module):
         has_adapter = any(getattr(part, "adapter", None) is not None for part in parts)
         if has_adapter or getattr(self.query, "ready", None) is not None:
             # Adapters see the queries as the layer gives them.
-            q, k, v = together(x, *parts).chunk(3, 1)
+            qkv = together(x, *parts)
+            if not torch.is_grad_enabled():
+                qkv[:, : x.shape[1]] *= scale
+                return qkv
+            q, k, v = qkv.chunk(3, 1)
             return torch.cat([q * scale, k, v], 1)
         weights = (parts[0].weight * scale, parts[1].weight, parts[2].weight)
         biases = (parts[0].bias * scale, parts[1].bias, parts[2].bias)
@@ -78,7 +83,9 @@ class EncoderLayer(nn.Module):
         In bf16 oneDNN has code for the activation, too, and each T that it meets is one more.
         """
         rows = x if knows_texts(self.ffn_in, self.ffn_out) else filled(x)
-        hidden = self.activation(linear(rows, self.ffn_in))  # (T, 4 D)
+        hidden = activated(  # (T, 4 D)
+            rows, self.ffn_in, self.activation, name=self.activation_name
+        )
         return linear(hidden, self.ffn_out)[: len(x)]
 
     @property
@@ -167,7 +174,7 @@ class PackedEncoder(nn.Module):
     def make_ready(self) -> None:
         """Lay the weights out for a service, which asks and never tunes (`ReadyProduct`)."""
         for layer in self.layers:
-            make_ready(layer.products)  # type: ignore[arg-type]
+            make_ready(layer.products, self.compute_dtype)  # type: ignore[arg-type]
 
     def recompute_layers(self, wanted: bool) -> None:
         """Compute tuned layers again in the backward pass, rather than keep what they made."""

@@ -7,7 +7,7 @@ Shape letters: T tokens; a linear layer's weight is (out, in).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
     ready: ReadyProduct | None = getattr(layers[0], "ready", None)
     rows = filled(x)
     if ready is not None and ready.gives(x, layers):
-        y = ready(x)
+        y = ready(rows)
     elif len(layers) > 1 and x.dtype == layers[0].weight.dtype:
         return torch.cat([linear(x, layer) for layer in layers], 1)
     else:
@@ -68,7 +68,18 @@ def filled(x: Tensor) -> Tensor:
     n_missing = -len(x) % step
     if not n_missing:
         return x
-    return F.pad(x, (0, 0, 0, n_missing))
+    return torch.cat([x, x.new_zeros(n_missing, x.shape[1])])  # `F.pad` would write all rows twice
+
+
+def activated(
+    x: Tensor, layer: nn.Linear, activation: Callable[[Tensor], Tensor], *, name: str
+) -> Tensor:
+    """*activation*, called *name*, of ``layer(x)``: within the product, where that is laid out."""
+    ready: ReadyProduct | None = getattr(layer, "ready", None)
+    has_adapter = getattr(layer, "adapter", None) is not None
+    if ready is None or has_adapter or name != "gelu" or not ready.gives(x, [layer]):
+        return activation(linear(x, layer))
+    return ready(filled(x), "gelu")[: len(x)]
 
 
 def _adapted(x: Tensor, rows: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:

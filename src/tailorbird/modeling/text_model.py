@@ -107,7 +107,7 @@ class TextModel(nn.Module):
         """Lay the weights out for a service, which asks and never tunes; returns the model.
 
         Encoders answer short texts in two thirds of the time, in twice the memory for their layers;
-        logits are the same within the rounding of fp32.
+        logits are the same within the rounding of the type that they compute in.
         """
         if isinstance(self.backbone, PackedEncoder):
             self.backbone.make_ready()

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter
 
-from tailorbird.assistants.opinion.gathering import EntityTable, Gatherer, Intake, Webhooks
+from tailorbird.assistants.opinion.gathering import EntityTable, Gatherer, Intake, Tags, Webhooks
 from tailorbird.assistants.opinion.gathering.items import Fetch
 from tailorbird.assistants.opinion.http.alert_routes import alert_routes, report_routes
 from tailorbird.assistants.opinion.http.post_routes import intake_routes, post_routes
@@ -167,16 +167,18 @@ def open_opinion(
     *,
     fetch: Fetch | None = None,
     opens: OpensReader = open_reader,
+    tagger: Tags | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> OpenOpinion:
     """Opinion monitoring of *workspace*.
 
     *settings* are those of the watch and its channels. *fetch* asks the servers of feeds and
-    endpoints; without one, those sources fail and say so.
+    endpoints; without one, those sources fail and say so. *tagger* marks names that are not in the
+    table of entities.
     """
     settings = settings or WatchSettings()
     intake = Intake(workspace, clock=clock)
-    entities = EntityTable(workspace)
+    entities = EntityTable(workspace, tagger=tagger)
     return OpenOpinion(
         workspace=workspace,
         intake=intake,

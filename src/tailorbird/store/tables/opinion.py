@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tailorbird.store.tables.base import Base, UtcDateTime, new_id, utc_now
@@ -41,7 +41,10 @@ class PostRow(Base, kw_only=True):
     """One text that was published, with what was read out of it."""
 
     __tablename__ = "opinion_posts"
-    __table_args__ = (Index("ix_opinion_posts_copy_of_time", "copy_of", "time"),)
+    __table_args__ = (
+        Index("ix_opinion_posts_copy_of_time", "copy_of", "time"),
+        Index("ix_opinion_posts_unread", "model", "taken", sqlite_where=text("copy_of IS NULL")),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True, default_factory=new_id)
     key: Mapped[str] = mapped_column(String(64), unique=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tailorbird.assistants.opinion.reading import Judge, correct, training_rows
-from tailorbird.assistants.opinion.reading.names import KnownNames
+from tailorbird.assistants.opinion.gathering import EntityTable
+from tailorbird.assistants.opinion.reading import Judge, correct, judging, training_rows
 from tailorbird.errors import NotFoundError, RequestError
 from tailorbird.store import Workspace
 from tailorbird.store.tables.opinion import EntityRow, MentionRow, PostRow, PostTopicRow
@@ -23,7 +23,7 @@ def judge(workspace: Workspace, reader: Any) -> Judge:
     with workspace.writing() as session:
         session.add(EntityRow(name="Acme", aliases=["ACM", "甲公司"]))
         session.add(EntityRow(name="Bolt", kind="person", aliases=[]))
-    return Judge(workspace, reader, KnownNames(workspace))
+    return Judge(workspace, reader, EntityTable(workspace))
 
 
 def mentions_of(workspace: Workspace, post: str) -> dict[str, tuple[str, int, int]]:
@@ -59,6 +59,26 @@ def test_the_newest_come_first_and_copies_never(
     assert reader.asked == ["new"]
     assert (post_of(new).model, post_of(old).model) == ("words", "")
     assert judge.judge_waiting() == 1
+
+
+def test_the_newest_of_all_that_other_models_read_come_first(
+    judge: Judge, posted: Posted, post_of: PostOf, workspace: Workspace, reader: Any
+) -> None:
+    ids = posted("first", "second", "third", "fourth")
+    with workspace.writing() as session:
+        for one, model in zip(ids, ["", "older", "old", "words"], strict=True):
+            session.get_one(PostRow, one).model = model
+    assert judge.judge_waiting(limit=2) == 2
+    assert reader.asked == ["third", "second"]
+    assert (judge.judge_waiting(), judge.judge_waiting()) == (1, 0)
+
+
+def test_waiting_posts_are_found_by_the_index_alone(workspace: Workspace) -> None:
+    query = "SELECT id FROM opinion_posts WHERE copy_of IS NULL AND model = 'x' ORDER BY taken DESC"
+    with workspace.sessions() as session:
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
+    (step,) = [row[-1] for row in plan]
+    assert "ix_opinion_posts_unread" in step
 
 
 def test_each_who_is_named_has_the_sentiment_of_the_part_about_it(
@@ -97,6 +117,38 @@ def test_a_correction_wins_at_once_and_over_the_next_model(
         reader.id = "newer"
         judge.judge_waiting()
     assert post_of(post).model == "newer"
+
+
+def test_posts_of_many_batches_are_all_filled_in(
+    judge: Judge, posted: Posted, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "BATCH", 3)
+    ids = posted(*(f"Acme has {mood} wine {k}" for k in range(4) for mood in ("good", "bad")))
+    correct(workspace, ids[5], sentiment="neutral")
+    assert judge.judge_waiting() == 8
+    with workspace.sessions() as session:
+        posts = {row.id: row for row in session.scalars(select(PostRow))}
+    moods = [posts[one].sentiment for one in ids]
+    assert moods == ["positive", "negative"] * 2 + ["positive", "neutral", "positive", "negative"]
+    assert all(topics_in_table(workspace, one) == {"drinks"} for one in ids)
+    assert [mentions_of(workspace, one)["Acme"][0] for one in ids] == ["positive", "negative"] * 4
+
+
+def test_a_post_that_is_removed_while_it_is_read_is_left_out(
+    judge: Judge, posted: Posted, workspace: Workspace, reader: Any
+) -> None:
+    gone, kept = posted("gone wine", "kept wine")
+    read = reader.read
+
+    def read_and_remove(texts: list[str]) -> Any:
+        with workspace.writing() as session:
+            session.delete(session.get_one(PostRow, gone))
+        return read(texts)
+
+    reader.read = read_and_remove
+    assert judge.judge_waiting() == 1
+    assert topics_in_table(workspace, kept) == {"drinks"}
+    assert topics_in_table(workspace, gone) == set()
 
 
 def test_corrections_are_training_rows(judge: Judge, posted: Posted, workspace: Workspace) -> None:

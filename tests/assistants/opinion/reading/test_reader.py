@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from tailorbird.assistants.opinion.reading import open_reader, write_reader
@@ -124,6 +126,39 @@ def test_temperatures_are_those_of_validation_rows(space: Workspace) -> None:
     assert reader is not None
     assert reader.heads.topic_temperature == 1.0  # too few rows of validation to say
     assert reader.heads.sentiment_temperature > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_posts_are_read_in_the_type_that_was_calibrated(
+    space: Workspace, tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"auto": torch.bfloat16, "float32": torch.float32}
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (quick[wanted], ""))
+    run = space.run()
+    splits = load_examples(run)
+    with Workspace.open(tmp_path / "other") as other:
+        parts = splits["train"], splits["validation"]
+        write_reader(other, run.path / "model", *parts, computes_in="float32")
+        exact = open_reader(other)
+        heads = replace(exact.heads, computes_in=dtype)
+        reader = Reader(exact.folder, name="x", heads=heads, distance=exact.distance)
+        (found,) = reader.read(["parcel fine 1"])
+        (expected,) = exact.read(["parcel fine 1"])
+    assert exact.heads.computes_in == "float32"
+    assert str(reader._model[0].backbone.compute_dtype) == f"torch.{dtype}"
+    # The rounding of bf16 has 8 bits: nothing in fp32, a hundredth at most in probabilities.
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=0.02)
+    assert (found == expected) is (dtype == "float32")
+
+
+def test_a_processor_that_emulates_bf16_reads_in_fp32(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = open_reader(space)
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (torch.float32, ""))
+    heads = replace(reader.heads, computes_in="bfloat16")
+    slow = Reader(reader.folder, name="x", heads=heads, distance=None)
+    assert slow._model[0].backbone.compute_dtype == torch.float32
 
 
 def test_a_model_of_another_task_is_refused(space: Workspace, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 `Gatherer` looks at the sources, `Webhooks` receives; both hand items to the one `Intake`.
 """
 
-from tailorbird.assistants.opinion.gathering.entities import EntityTable, Mention
+from tailorbird.assistants.opinion.gathering.entities import EntityTable, Tags
 from tailorbird.assistants.opinion.gathering.gatherer import Gatherer
 from tailorbird.assistants.opinion.gathering.growing_file import FileSource
 from tailorbird.assistants.opinion.gathering.intake import Intake
@@ -16,7 +16,7 @@ __all__ = [
     "Gatherer",
     "Intake",
     "Item",
-    "Mention",
+    "Tags",
     "Taken",
     "Webhooks",
 ]

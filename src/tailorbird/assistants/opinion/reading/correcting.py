@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -116,11 +117,12 @@ def _mention(session: Session, post: PostRow, entity: str) -> MentionRow:
     return found
 
 
-def said_text(post: PostRow) -> str:
-    """What is read of a post: its title, and its text where that does not begin with it."""
-    if not post.title or post.text.startswith(post.title):
-        return post.text
-    return f"{post.title}\n{post.text}"
+def said_text(post: Any) -> str:
+    """What is read of a post, or of a row with its *title* and *text*: one of them, or both."""
+    title, text = str(post.title), str(post.text)
+    if not title or text.startswith(title):
+        return text
+    return f"{title}\n{text}"
 
 
 def training_rows(workspace: Workspace) -> list[Example]:

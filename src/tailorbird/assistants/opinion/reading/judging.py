@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import delete, select
-
-from tailorbird.assistants.opinion.reading.correcting import let_win, said_text, set_topics
-from tailorbird.assistants.opinion.reading.reader import Reading, Reads
+from tailorbird.assistants.opinion.reading.correcting import said_text
+from tailorbird.assistants.opinion.reading.filling import Judged, fill_in
+from tailorbird.assistants.opinion.reading.reader import Reads
+from tailorbird.assistants.opinion.reading.unread import unread
 from tailorbird.assistants.opinion.reading.windows import Place, window
 from tailorbird.store import Workspace
-from tailorbird.store.tables.opinion import MentionRow, OpinionLabelRow, PostRow
+from tailorbird.store.tables import new_id
 
-BATCH = 64
+BATCH = 256
 """Posts that are read at once, and written in one transaction."""
 
 
@@ -42,19 +42,19 @@ class Named(Protocol):
 
 
 class Finds(Protocol):
-    """Whatever finds names in a text."""
+    """Whatever finds names in texts."""
 
-    def find(self, text: str) -> Sequence[Named]:
-        """All of them, in their order."""
+    def find_all(self, texts: Sequence[str]) -> Sequence[Sequence[Named]]:
+        """Those of each text, in their order."""
         ...
 
 
 class Nobody:
     """Finds no name."""
 
-    def find(self, text: str) -> Sequence[Named]:
+    def find_all(self, texts: Sequence[str]) -> Sequence[Sequence[Named]]:
         """None."""
-        return ()
+        return [()] * len(texts)
 
 
 class Judge:
@@ -73,83 +73,68 @@ class Judge:
 
         A batch that was written stays, whatever happens to the next.
         """
-        wanted = (
-            select(PostRow)
-            .where(PostRow.model != self.reads.id, PostRow.copy_of.is_(None))
-            .order_by(PostRow.taken.desc(), PostRow.id)
-            .limit(limit)
-        )
-        with self.workspace.sessions() as session:
-            posts = list(session.scalars(wanted))
-        return sum(self._judge(posts[k : k + BATCH]) for k in range(0, len(posts), BATCH))
+        posts = unread(self.workspace, self.reads.id, limit)
+        batches = (posts[k : k + BATCH] for k in range(0, len(posts), BATCH))
+        return sum(fill_in(self.workspace, self.reads.id, self._read(some)) for some in batches)
 
-    def _judge(self, posts: Sequence[PostRow]) -> int:
+    def _read(self, posts: Sequence[Any]) -> list[Judged]:
         readings = self.reads.read([said_text(post) for post in posts])
         mentions = self._mentions(posts)
-        n_written = 0
-        with self.workspace.writing() as session:
-            for seen, reading, of_post in zip(posts, readings, mentions, strict=True):
-                post = session.get(PostRow, seen.id)
-                if post is None or post.model == self.reads.id:
-                    continue  # it was removed, or somebody else was quicker
-                _fill(post, reading, self.reads.id)
-                set_topics(session, post, reading.topics)
-                session.execute(delete(MentionRow).where(MentionRow.post_id == post.id))
-                session.add_all(of_post)
-                session.flush()
-                said = select(OpinionLabelRow).where(OpinionLabelRow.post_id == post.id)
-                let_win(session, post, session.scalars(said).all())
-                n_written += 1
-        return n_written
+        return [
+            Judged(post.id, reading, of_post)
+            for post, reading, of_post in zip(posts, readings, mentions, strict=True)
+        ]
 
-    def _mentions(self, posts: Sequence[PostRow]) -> list[list[MentionRow]]:
+    def _mentions(self, posts: Sequence[Any]) -> list[list[dict[str, Any]]]:
         """Of each post one row a name's owner; sentiment is the mean over all its mentions."""
         texts: list[str] = []
         places: list[Place] = []
-        owners: list[MentionRow] = []
-        rows: list[list[MentionRow]] = []
-        for post in posts:
-            of_post: dict[str, MentionRow] = {}
-            found, text = self.entities.find(post.text), post.text
-            if not found and post.title:
-                found, text = self.entities.find(post.title), post.title
+        owners: list[dict[str, Any]] = []
+        rows: list[list[dict[str, Any]]] = []
+        for post, (found, text) in zip(posts, self._named(posts), strict=True):
+            of_post: dict[str, dict[str, Any]] = {}
             for one in found:
-                is_in_text = text is post.text
-                row = of_post.setdefault(
-                    one.entity,
-                    MentionRow(
-                        post_id=post.id,
-                        entity=one.entity,
-                        kind=one.kind,
-                        start=one.start if is_in_text else 0,
-                        end=one.end if is_in_text else 0,
-                    ),
-                )
+                if one.entity not in of_post:
+                    of_post[one.entity] = _row(post.id, one, has_place=text is post.text)
                 others = [(x.start, x.end) for x in found if x.entity != one.entity]
                 part, place = window(text, (one.start, one.end), others)
                 texts.append(part)
                 places.append(place)
-                owners.append(row)
+                owners.append(of_post[one.entity])
             rows.append(list(of_post.values()))
         _take_means(owners, [said for _, said in self.reads.read_about(texts, places)])
         return rows
 
+    def _named(self, posts: Sequence[Any]) -> list[tuple[Sequence[Named], str]]:
+        """Whom each post names, and where: in its text, or else in its title."""
+        found = [*self.entities.find_all([post.text for post in posts])]
+        titled = [k for k, post in enumerate(posts) if post.title and not found[k]]
+        in_titles = self.entities.find_all([posts[k].title for k in titled])
+        said = [(found[k], post.text) for k, post in enumerate(posts)]
+        for k, of_title in zip(titled, in_titles, strict=True):
+            said[k] = of_title, posts[k].title
+        return said
 
-def _fill(post: PostRow, reading: Reading, model: str) -> None:
-    post.model = model
-    post.sentiment = reading.sentiment
-    post.probabilities = reading.probabilities
-    post.topic_distance = reading.topic_distance
+
+def _row(post_id: str, named: Named, *, has_place: bool) -> dict[str, Any]:
+    """The columns of a mention, before anything is said of it."""
+    return {
+        "id": new_id(),
+        "post_id": post_id,
+        "entity": named.entity,
+        "kind": named.kind,
+        "start": named.start if has_place else 0,
+        "end": named.end if has_place else 0,
+    }
 
 
-def _take_means(owners: Sequence[MentionRow], said: Sequence[dict[str, float]]) -> None:
+def _take_means(owners: Sequence[dict[str, Any]], said: Sequence[dict[str, float]]) -> None:
     """Give each row the mean of what was said at its mentions, and the likeliest of it."""
-    of_row: dict[int, list[dict[str, float]]] = {}
+    of_row: dict[str, list[dict[str, float]]] = {}
     for row, probabilities in zip(owners, said, strict=True):
-        of_row.setdefault(id(row), []).append(probabilities)
-    for row in {id(row): row for row in owners}.values():
-        found = of_row[id(row)]
-        row.probabilities = {
-            name: sum(one[name] for one in found) / len(found) for name in found[0]
-        }
-        row.sentiment = max(row.probabilities, key=row.probabilities.__getitem__, default="")
+        of_row.setdefault(row["id"], []).append(probabilities)
+    for row in {row["id"]: row for row in owners}.values():
+        found = of_row[row["id"]]
+        means = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        row["probabilities"] = means
+        row["sentiment"] = max(means, key=means.__getitem__, default="")

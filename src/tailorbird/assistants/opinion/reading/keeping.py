@@ -23,7 +23,7 @@ from tailorbird.assistants.opinion.reading.calibrating import (
     temperature_of_class,
     temperature_of_labels,
 )
-from tailorbird.assistants.opinion.reading.reader import Heads, Reader
+from tailorbird.assistants.opinion.reading.reader import Heads, Reader, load_to_read
 from tailorbird.assistants.opinion.reading.windows import OPEN
 from tailorbird.bundle.manifest import (
     NAME,
@@ -55,24 +55,31 @@ def write_reader(
     train: Sequence[Example],
     validation: Sequence[Example],
     *,
+    computes_in: str = "auto",
     say: Say = lambda _: None,
 ) -> Reader:
     """Calibrate a tuned model of the task ``joint``, keep it, and put it into use.
+
+    It is calibrated in the type that it will read in, so that what is read is what was judged.
 
     Args:
         workspace: where it is kept.
         model_folder: written by `save_model`, as the ``model`` of a run.
         train: rows it was tuned on; the middles of topics are theirs.
         validation: rows it was not tuned on; both heads are calibrated on them.
+        computes_in: type of the products, float32 or bfloat16; auto: what is quickest here, as
+            tuning chooses it.
         say: is told what was fitted.
 
     Raises BundleError where the model is of another task, or the disk is full.
     """
     from safetensors.numpy import save_file
 
-    from tailorbird.modeling import load_model
+    from tailorbird.hardware import compute_dtype
 
-    model = load_model(model_folder)
+    dtype, reason = compute_dtype(computes_in)
+    say(reason)
+    model = load_to_read(model_folder, str(dtype).removeprefix("torch."))
     if model.spec.task != "joint":
         raise BundleError(
             f"is a model of the task {model.spec.task}, not of joint",
@@ -187,7 +194,7 @@ def calibrated(
             few = f", fewer than {MIN_ROWS}: left at 1" if rows.sum() < MIN_ROWS else ""
             say(f"temperature of {name}: {value:.3f} ({int(rows.sum()):,} validation rows{few})")
     marks = any(OPEN in example.text and "labels" in example.lacks for example in train)
-    return Heads(topic, sentiment, marks)
+    return Heads(topic, sentiment, marks, str(model.backbone.compute_dtype).removeprefix("torch."))
 
 
 def distance_from_topics(

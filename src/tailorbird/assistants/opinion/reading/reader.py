@@ -64,6 +64,9 @@ class Heads:
     sentiment_temperature: float = 1.0
     marks_names: bool = False
     """Whether the model was tuned on texts in which the name that is meant is marked."""
+    computes_in: str = "float32"
+    """The type of the products when both temperatures, and the distance from topics, were fitted:
+    posts are read in it as well, where the processor is quick at it, else in fp32."""
 
 
 class Reader:
@@ -84,10 +87,9 @@ class Reader:
     @cached_property
     def _model(self) -> tuple[TextModel, tuple[str, ...], tuple[str, ...]]:
         """The model, its topics and its sentiments."""
-        from tailorbird.modeling import load_model
         from tailorbird.tuning.tasks.joint import Parts
 
-        model = load_model(self.folder).make_ready()
+        model = load_to_read(self.folder, _quick_here(self.heads.computes_in)).make_ready()
         parts = Parts.of(model.labels)
         return model, parts.many, parts.one
 
@@ -163,6 +165,26 @@ class Reader:
             return [NOWHERE] * len(states)
         found: Any = self.distance(states.numpy()).tolist()
         return list(found)
+
+
+def load_to_read(folder: Path, dtype: str) -> TextModel:
+    """The model in *folder*, with products in *dtype*: float32 or bfloat16."""
+    import torch
+
+    from tailorbird.modeling import load_model
+
+    model = load_model(folder)
+    model.backbone.compute_dtype = getattr(torch, dtype)
+    return model
+
+
+def _quick_here(dtype: str) -> str:
+    """*dtype*, or fp32 where it is bf16 and this processor would only emulate it."""
+    from tailorbird.hardware import compute_dtype
+
+    if dtype == "float32":
+        return dtype
+    return str(compute_dtype("auto")[0]).removeprefix("torch.")
 
 
 def _likeliest(names: Sequence[str], row: Sequence[float]) -> tuple[str, dict[str, float]]:
