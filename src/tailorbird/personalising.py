@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,6 @@ def go_on(
     its own report. None where *stop* ended the tuning.
     """
     listener = listener or api.Silence()
-    settings = _as_judged(settings, listener.say)
     with _noting_failure(run):
         run.set_status("running")
         if not done(run, "tune"):
@@ -200,14 +199,6 @@ def go_on(
             report.write(run.path, found.outcome, facts)
         run.set_status("done")
     return found
-
-
-def _as_judged(settings: Settings, say: api.Say) -> Settings:
-    """Numbers are judged by absolute errors, so they are tuned to them unless a loss is set."""
-    if settings.task.name != "regression" or settings.loss.name != "auto":
-        return settings
-    say("loss: mae (what each user gets is judged by absolute errors)")
-    return replace(settings, loss=replace(settings.loss, name="mae"))
 
 
 def keep(

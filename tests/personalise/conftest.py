@@ -77,7 +77,7 @@ def rated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace,
     source = write_rows(folder / "ratings.jsonl", ratings())
     shelf = Shelf()
     with Workspace.open(folder / "space") as workspace:
-        settings = small_settings(folder, "regression", "loss.name=mse")  # some keep own rows so
+        settings = small_settings(folder)
         run = personalising.start_from(source, workspace, settings)
         done = personalising.go_on(run, workspace, settings)
         assert done is not None

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tailorbird.api import Silence
 from tailorbird.errors import ConfigError, DataError
 from tailorbird.modeling import load_model
 from tailorbird.modeling.adapters.own_rows import without_rows
@@ -107,26 +106,6 @@ def test_kept_rows_survive_a_file(rated: Rated, tmp_path: Path) -> None:
     assert len(own.features) == 15
     assert torch.allclose(F.normalize(own.features.float(), dim=1).norm(dim=1), torch.ones(15))
     assert again.trunk == weights.trunk != ""
-
-
-class Hearing(Silence):
-    """Keeps what is said."""
-
-    def __init__(self, said: list[str]) -> None:
-        self.said = said
-
-    def say(self, sentence: str) -> None:
-        self.said.append(sentence)
-
-
-def test_numbers_are_tuned_to_the_errors_they_are_judged_by(people: Any, tmp_path: Path) -> None:
-    source = people.write_rows(tmp_path / "ratings.jsonl", people.ratings())
-    with Workspace.open(tmp_path / "space") as workspace:
-        settings = people.small_settings(tmp_path, "regression", "tuning.n_epochs=1")
-        run = start_from(source, workspace, settings)
-        said: list[str] = []
-        go_on(run, workspace, settings, listener=Hearing(said))
-        assert "loss: mae (what each user gets is judged by absolute errors)" in said
 
 
 def test_a_second_look_at_the_test_rows_is_refused(
