@@ -85,8 +85,11 @@ def test_a_title_of_the_test_is_in_no_other_part(tmp_path: Path) -> None:
 def test_thresholds_of_the_peer_are_chosen_on_validation() -> None:
     held = [{"labels": [1.0]}, {"labels": [1.0]}, {"labels": [0.0]}, {"labels": [0.0]}]
     logits = np.array([[-1.0], [-2.0], [-4.0], [-5.0]])
-    found = scores_of(logits, held, logits[:3] - 0.5, held[:3], several=True)
+    many, of_many = 3 * held, np.concatenate(3 * [logits])
+    found = scores_of(of_many, many, logits[:3] - 0.5, held[:3], several=True)
     assert found == (1.0, 1.0)
+    few = scores_of(logits, held, logits[:3] - 0.5, held[:3], several=True)
+    assert few == (0.0, 0.0)  # two rows do not move it from a probability of a half
     one = [{"labels": 1}, {"labels": 0}]
     assert scores_of(np.eye(2), one, np.eye(2)[::-1], one, several=False) == (0.0, 1.0)
 
