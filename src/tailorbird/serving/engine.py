@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from tailorbird.config import ServingSettings
-from tailorbird.errors import BundleError, UnavailableError
+from tailorbird.errors import BundleError, TailorbirdError, UnavailableError
 from tailorbird.records import Prediction
 
 log = logging.getLogger(__name__)
@@ -83,11 +83,11 @@ class _Request:
     predictions: list[Prediction] = field(default_factory=list)
     n_taken: int = 0
 
-    def settle(self, outcome: list[Prediction] | BundleError) -> None:
+    def settle(self, outcome: _Outcome) -> None:
         """Take in the outcome of a part; the last part completes the answer."""
         if self.answer.done():  # the client went away, or an earlier part failed
             return
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             self.answer.set_exception(outcome)
             return
         self.predictions += outcome
@@ -215,7 +215,7 @@ class PredictionEngine:
         The new one is tried first, beside the old one: BundleError leaves the old one live.
         """
         (outcome,) = await asyncio.to_thread(_predict, predictor, [_WARM_UP])
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             raise outcome
         self._predictor, self._problem = predictor, None
 
@@ -235,7 +235,7 @@ class PredictionEngine:
         (outcome,) = await loop.run_in_executor(self._thread, _predict, predictor, [_WARM_UP])
         if self._predictor is not predictor:  # replaced in the meantime
             return
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             log.error("bundle %s cannot answer", predictor.id, exc_info=outcome)
             self._problem = UnavailableError(outcome.what, cure="tailorbird doctor says more")
         else:
@@ -312,12 +312,11 @@ def _adapters_of(predictor: Predictor, users: Sequence[str | None]) -> tuple[Ada
 
 
 _Group = tuple[Sequence[str], Sequence[Adapter | None]]
+_Outcome = list[Prediction] | BundleError | UnavailableError
 _WARM_UP: _Group = (WARM_UP, (None,) * len(WARM_UP))
 
 
-def _predict(
-    predictor: Predictor, groups: Sequence[_Group]
-) -> list[list[Prediction] | BundleError]:
+def _predict(predictor: Predictor, groups: Sequence[_Group]) -> list[_Outcome]:
     """One outcome a group; where all together fail, each is tried alone, so that one poisonous
     text fails its own request and no other."""
     texts = [text for group, _ in groups for text in group]
@@ -332,13 +331,15 @@ def _predict(
     except Exception as error:
         if len(groups) > 1:
             return [outcome for group in groups for outcome in _predict(predictor, [group])]
+        if isinstance(error, UnavailableError):
+            return [error]
         # Wrapped, since an exception such as StopIteration cannot be set on a future.
         failure = BundleError(
             f"the bundle failed: {type(error).__name__}: {error}", where=predictor.id
         )
         failure.__cause__ = error
         return [failure]
-    outcomes: list[list[Prediction] | BundleError] = []
+    outcomes: list[_Outcome] = []
     for group, _ in groups:
         outcomes.append(predictions[: len(group)])
         predictions = predictions[len(group) :]
