@@ -85,7 +85,8 @@ def serve(line: Connection, *, lower_by: int = 0) -> None:
     """Answer what comes through *line* until it ends."""
     if lower_by and sys.platform == "linux":  # where threads have priorities of their own
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), lower_by)
+            own = (os.PRIO_PROCESS, threading.get_native_id())
+            os.setpriority(*own, os.getpriority(*own) + lower_by)  # beyond 19 it is 19
     with contextlib.suppress(EOFError, OSError):
         while True:
             try:

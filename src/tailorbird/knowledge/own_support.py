@@ -14,6 +14,7 @@ from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.base import KnowledgeBase
 from tailorbird.knowledge.encoding import open_encoder
 from tailorbird.knowledge.kept_reranker import KeptReranker
+from tailorbird.knowledge.remembering import Remembered
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
@@ -120,7 +121,7 @@ def open_base(
     Vectors are computed in *process*, where one is given.
     """
     encoder = open_encoder(workspace)
-    embeds = encoder if process is None else encoder.apart_in(process)
+    embeds = Remembered(encoder if process is None else encoder.apart_in(process))
     base = KnowledgeBase(workspace, embeds, reranker=KeptReranker(workspace))
     support = OwnSupport(base)
     base.support = support
