@@ -260,7 +260,9 @@ class ComputingSettings:
         "there are two processors or more, and no Windows.",
     )
     threads: int = setting(
-        0, "Threads of a product in that process; 0: one for each processor but one."
+        0,
+        "Threads of a product in that process, where many texts come at once; few take one less. "
+        "0: one for each processor.",
     )
 
 

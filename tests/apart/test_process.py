@@ -207,6 +207,11 @@ def test_there_is_none_where_none_is_wanted_or_one_processor_is_all(
     assert forced is not None
     assert (forced.n_threads, forced.pid) == (1, None)
     monkeypatch.setattr("tailorbird.apart.process.count_processors", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     opened = open_process("auto")
     assert opened is not None
-    assert opened.n_threads == 3  # one is left for requests
+    assert [opened.threads_for(n) for n in (1, 15, 16)] == [3, 3, 4]  # one is left for requests
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    limited = open_process("auto")
+    assert limited is not None
+    assert limited.threads_for(16) == 1

@@ -36,6 +36,8 @@ START = (
     "from tailorbird.apart.child import main; main(sys.argv[1:])"
 )
 """Modules are found where this process finds them, and nowhere else."""
+MANY_TEXTS = 16
+"""From here on a pass takes long enough for all processors."""
 WIND_UP_S = 2.0
 """How long a process may take to end by itself."""
 
@@ -92,7 +94,8 @@ class Process:
     Threads may share it. The process ends with this one, however this one ends.
 
     Args:
-        n_threads: of the products in it.
+        n_threads: of a product in it, at most. Unless somebody wants all of them for much work at
+            once (`threads_for`), it takes one less: requests need a processor, too.
         modules: what it imports at its start, before it is asked for anything.
     """
 
@@ -111,6 +114,14 @@ class Process:
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
         return self._child.pid if self._child is not None else None
+
+    def threads_for(self, n_texts: int) -> int:
+        """How many threads shall share the products of a pass over *n_texts*.
+
+        A few texts are as fast with fewer, and threads that have to wait for a processor make
+        each other wait.
+        """
+        return self.n_threads if n_texts >= MANY_TEXTS else max(1, self.n_threads - 1)
 
     def start(self) -> None:
         """Start it before it is asked; returns at once."""
@@ -171,7 +182,7 @@ class Process:
             if self._is_closed:
                 raise UnavailableError("the service is closing", cure="try again in a moment")
             if self._child is None:
-                self._child = _Child(self.n_threads, self._modules)
+                self._child = _Child(self.threads_for(1), self._modules)
                 self.n_starts += 1
             return self._child
 
@@ -248,14 +259,17 @@ def open_process(
 
     Args:
         wanted: as ``computing.process``.
-        n_threads: of products; 0: as many as there are processors, but one for this process.
+        n_threads: of products; 0: as many as there are processors. `OMP_NUM_THREADS` may make
+            them fewer.
         modules: what it imports at its start.
     """
     n_processors = count_processors()
     is_possible = os.name == "posix"
     if wanted == "off" or not is_possible or (wanted == "auto" and n_processors < 2):
         return None
-    return Process(n_threads or max(1, n_processors - 1), modules=modules)
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    limit = int(said) if said.isdecimal() and int(said) else n_processors
+    return Process(n_threads or min(limit, n_processors), modules=modules)
 
 
 def count_processors() -> int:
@@ -265,12 +279,12 @@ def count_processors() -> int:
 
 
 def _environment(n_threads: int) -> Mapping[str, str]:
-    """That of this process, with as many threads for products, and fewer where it says so."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    n = min(n_threads, int(said)) if said.isdecimal() and int(said) else n_threads
-    threads = {name: str(n) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    quiet = {} if n > 1 else {"TOKENIZERS_PARALLELISM": "false"}
-    return {**os.environ, **threads, **quiet}
+    """That of this process, with so many threads for products, which sleep while they wait."""
+    threads = {name: str(n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE"}
+    if n_threads == 1:
+        quiet["TOKENIZERS_PARALLELISM"] = "false"
+    return {**os.environ, **quiet, **threads}
 
 
 def _has_descriptor(stream: Any) -> bool:

@@ -63,14 +63,16 @@ class ApartBundle:
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction a text by the shared assistant."""
-        return self._placed.ask(Lane.ANSWER, MixedPasses.predict, texts)
+        n_threads = self._process.threads_for(len(texts))
+        return self._placed.ask(Lane.ANSWER, _shared, n_threads, MixedPasses.predict, texts)
 
     def predict_with(
         self, texts: Sequence[str], adapters: Sequence[ApartAdapter | None]
     ) -> list[Prediction]:
         """One prediction a text by the adapter beside it, None being the shared assistant."""
         named: list[Any] = [one and one.placed for one in adapters]
-        return self._placed.ask(Lane.ANSWER, MixedPasses.predict_with, texts, named)
+        n_threads, mixed = self._process.threads_for(len(texts)), MixedPasses.predict_with
+        return self._placed.ask(Lane.ANSWER, _shared, n_threads, mixed, texts, named)
 
     def make_ready(self, weights: AdapterWeights) -> ApartAdapter:
         """*weights* in the other process; WeightsError where they belong to another bundle."""
@@ -112,6 +114,21 @@ def _opened(path: Path, load_model: Callable[[Path], Classifier]) -> MixedPasses
     passes = MixedPasses(load_bundle(path, verify=False, load_model=load_model))
     passes.predict(FIRST)
     return passes
+
+
+def _shared(
+    passes: MixedPasses,
+    n_threads: int,
+    predict: Callable[..., list[Prediction]],
+    texts: Sequence[str],
+    *adapters: Sequence[Any],
+) -> list[Prediction]:
+    """What *predict* gives, its products shared by *n_threads*."""
+    import torch
+
+    if torch.get_num_threads() != n_threads:  # of this thread; those of other lanes keep theirs
+        torch.set_num_threads(n_threads)
+    return predict(passes, texts, *adapters)
 
 
 def _ready(passes: MixedPasses, weights: Any) -> ReadyAdapter:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 WARM_UP = ("warm up", "预热")
 """Answered once before a predictor is called ready: loads what it loads lazily."""
 
+MAX_SPARED = 31
+"""Batches without a wait for others, after waits for others that did not come."""
+
 
 class Predictor(Protocol):
     """What the engine serves; a Bundle is one, `tailorbird.testing.KeywordPredictor` another."""
@@ -140,6 +143,8 @@ class PredictionEngine:
         # What the last batch saw, to judge whether others are about to come.
         self._last_end_s = float("-inf")
         self._n_expected = 0
+        # How often no wait is made after those that were in vain, and how often none was made.
+        self._n_spared = self._n_to_spare = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -263,22 +268,33 @@ class PredictionEngine:
         """Return once there is something to do and, where others are near, they had time to come.
 
         Clients that wait for their answers come back in step: whoever was in flight when the
-        last batch ended is likely to ask again at once. Nobody else was: no reason to wait.
+        last batch ended is likely to ask again at once. Nobody else was: no reason to wait. Where
+        they did not come, the next batches wait for nobody.
         """
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()
         max_wait_s = self._settings.max_wait_ms / 1000
-        if asyncio.get_running_loop().time() - self._last_end_s > max_wait_s:
+        is_late = asyncio.get_running_loop().time() - self._last_end_s > max_wait_s
+        if is_late or self._is_enough():
             return
-        with contextlib.suppress(TimeoutError):
+        if self._n_spared < self._n_to_spare:
+            self._n_spared += 1
+            return
+        try:
             async with asyncio.timeout(max_wait_s):
-                while (
-                    len(self._waiting) < self._n_expected
-                    and self._n_waiting < self._settings.max_batch_texts
-                ):
+                while not self._is_enough():
                     self._arrival.clear()
                     await self._arrival.wait()
+            self._n_to_spare = 0
+        except TimeoutError:  # people who think before they go on come when they come
+            self._n_to_spare = min(MAX_SPARED, 2 * self._n_to_spare + 1)
+            self._n_spared = 0
+
+    def _is_enough(self) -> bool:
+        """Whether all that were near are here, or as many as a pass takes."""
+        has_all = len(self._waiting) >= self._n_expected
+        return has_all or self._n_waiting >= self._settings.max_batch_texts
 
     def _take(self) -> list[_Part]:
         """The next texts for one forward pass: first come, first served, one predictor."""
