@@ -81,7 +81,7 @@ def answer(question: Question) -> Reply:
     return Reply("done", None)
 
 
-def serve(line: Connection, *, lower_by: int = 0) -> None:
+def serve(line: Connection, lower_by: int = 0) -> None:
     """Answer what comes through *line* until it ends."""
     if lower_by and sys.platform == "linux":  # where threads have priorities of their own
         with contextlib.suppress(OSError):
@@ -117,19 +117,17 @@ def main(arguments: Sequence[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     *lanes, leash, modules = arguments
-    for lane in lanes:
-        descriptor, _, lower_by = lane.partition(":")
-        given = {"lower_by": int(lower_by)}
-        line = Connection(int(descriptor))
-        threading.Thread(target=serve, args=(line,), kwargs=given, daemon=True).start()
-    threading.Thread(target=_prepare, args=(modules,), daemon=True).start()
+    threading.Thread(target=_begin, args=(lanes, modules), daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         Connection(int(leash)).recv_bytes()
     os._exit(0)  # at once: nobody waits for what the lanes are doing
 
 
-def _prepare(modules: str) -> None:
-    """Import what will be needed; collections of garbage pass over it from then on."""
+def _begin(lanes: Sequence[str], modules: str) -> None:
+    """Import what will be needed, then listen; collections of garbage pass over it from then on.
+
+    In this order: two threads that import modules which need each other find them half made.
+    """
     for name in filter(None, modules.split(",")):
         try:
             importlib.import_module(name)
@@ -137,6 +135,10 @@ def _prepare(modules: str) -> None:
             log.exception("%s cannot be imported", name)
     gc.collect()
     gc.freeze()
+    for lane in lanes:
+        descriptor, _, lower_by = lane.partition(":")
+        given = (Connection(int(descriptor)), int(lower_by))
+        threading.Thread(target=serve, args=given, daemon=True).start()
 
 
 if __name__ == "__main__":
