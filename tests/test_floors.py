@@ -16,6 +16,7 @@ FLOORS = {
     "records": 0,
     "config": 0,
     "text": 0,
+    "apart": 1,
     "store": 1,
     "data": 1,
     "metrics": 1,

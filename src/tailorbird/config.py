@@ -251,6 +251,22 @@ class ServingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ComputingSettings:
+    """Where a service computes."""
+
+    process: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Models answer in a process of their own, which never waits for requests; auto: where "
+        "there are two processors or more, and no Windows.",
+    )
+    threads: int = setting(
+        0,
+        "Threads of a product in that process, where many texts come at once; few take one less. "
+        "0: one for each processor.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class AccessSettings:
     """Who may use a service that has keys, from which pages, and how much."""
 
@@ -451,6 +467,7 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
+    computing: ComputingSettings = field(default_factory=ComputingSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     personalise: PersonaliseSettings = field(default_factory=PersonaliseSettings)
     desk: DeskSettings = field(default_factory=DeskSettings)

@@ -117,6 +117,20 @@ def test_a_lone_client_never_waits_for_company() -> None:
     run(story())  # 50 waits of 10 s would run into the time limit
 
 
+def test_who_thinks_before_going_on_is_not_waited_for_again_and_again() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        async with engine_with(KeywordPredictor(), max_wait_ms=100) as engine:
+            await until_ready(engine)
+            started_s = loop.time()
+            for _ in range(30):  # one more is always there when a batch ends, and nobody returns
+                await asyncio.gather(engine.predict(["first"]), engine.predict(["second"]))
+                await asyncio.sleep(0)
+        assert loop.time() - started_s < 1.5  # 30 waits would be 3 s
+
+    run(story())
+
+
 def test_a_full_queue_refuses_new_texts_and_says_so() -> None:
     async def story() -> None:
         predictor = KeywordPredictor()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from tailorbird.records import Prediction
 from tailorbird.scope import FILES as SCOPE_FILES
 from tailorbird.scope import ScopeScorer, read_files
 from tailorbird.text import language_of
+
+if TYPE_CHECKING:
+    from tailorbird.apart import Process
+    from tailorbird.bundle.apart import ApartBundle
 
 T = TypeVar("T")
 
@@ -131,6 +135,12 @@ class Bundle:
                 strict=True,
             )
         ]
+
+    def apart_in(self, process: Process) -> ApartBundle:
+        """The same, whose model computes in *process*."""
+        from tailorbird.bundle.apart import ApartBundle
+
+        return ApartBundle(self, process)
 
     def answer(self, intent: str, language: str) -> str | None:
         """The template for *intent* in *language*, else in the other one, else None."""

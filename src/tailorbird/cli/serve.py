@@ -57,6 +57,7 @@ def serve(
             predictor,
             settings,
             access=loaded.access,
+            computing=loaded.computing,
             wanted=Wanted(loaded.desk, loaded.opinion, loaded.recommend),
             follow=follow,
         )

@@ -6,12 +6,13 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tailorbird.apart import Lane, Placed, Process
 from tailorbird.errors import KnowledgeError
 from tailorbird.store import Workspace, files
 from tailorbird.weights import resolve_backbone
@@ -139,6 +140,16 @@ class TextEncoder:
         passages.prefix = queries.passage_prefix
         return model.make_ready(), queries, passages
 
+    def apart_in(self, process: Process) -> ApartEncoder:
+        """The same, whose model computes in *process*."""
+        return ApartEncoder(self, process)
+
+    @property
+    def place(self) -> tuple[Path, dict[str, str]]:
+        """The folder of the model, and what has to be known beside it; found when it is asked."""
+        with self._finding:
+            return self._found
+
     @property
     def model(self) -> TextModel:
         """The text model, of the task `retrieval`; loaded when it is asked for."""
@@ -158,3 +169,34 @@ class TextEncoder:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (N, 1)
         unit: np.ndarray = vectors / np.maximum(lengths, 1e-12)
         return unit
+
+
+class ApartEncoder:
+    """A `TextEncoder` that computes in *process*: searches there wait for nothing here."""
+
+    def __init__(self, encoder: TextEncoder, process: Process) -> None:
+        self.encoder = encoder
+        self._process = process
+        self._placing = threading.Lock()
+        self._placed: Placed | None = None
+
+    @property
+    def hash(self) -> str:
+        """The encoder's."""
+        return self.encoder.hash
+
+    def embed(self, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
+        """(N, D) fp32, rows of length 1."""
+        with self._placing:
+            if self._placed is None:
+                self._placed = self._process.place(partial(_encoder_of, *self.encoder.place))
+            there = self._placed
+        # As there: a batch each, so that a question need not wait for a whole document.
+        batches = [texts[i : i + BATCH] for i in range(0, len(texts), BATCH)]
+        embed = TextEncoder.embed
+        parts = [there.ask(Lane.SEARCH, embed, batch, is_query=is_query) for batch in batches]
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+
+def _encoder_of(folder: Path, facts: dict[str, str]) -> TextEncoder:
+    return TextEncoder(lambda: (folder, facts))

@@ -9,10 +9,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tailorbird.apart import Process
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.base import KnowledgeBase
 from tailorbird.knowledge.encoding import open_encoder
 from tailorbird.knowledge.kept_reranker import KeptReranker
+from tailorbird.knowledge.remembering import Remembered
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.records import Passage
 from tailorbird.store import Workspace
@@ -111,9 +113,16 @@ class OwnSupport:
         return [replace(one, support=0.0) for one in found]
 
 
-def open_base(workspace: Workspace) -> tuple[KnowledgeBase, OwnSupport]:
-    """The documents of *workspace* with all that it remembers, and what judges a find."""
-    base = KnowledgeBase(workspace, open_encoder(workspace), reranker=KeptReranker(workspace))
+def open_base(
+    workspace: Workspace, *, process: Process | None = None
+) -> tuple[KnowledgeBase, OwnSupport]:
+    """The documents of *workspace* with all that it remembers, and what judges a find.
+
+    Vectors are computed in *process*, where one is given.
+    """
+    encoder = open_encoder(workspace)
+    embeds = Remembered(encoder if process is None else encoder.apart_in(process))
+    base = KnowledgeBase(workspace, embeds, reranker=KeptReranker(workspace))
     support = OwnSupport(base)
     base.support = support
     return base, support

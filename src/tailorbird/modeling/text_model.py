@@ -150,7 +150,8 @@ class TextModel(nn.Module):
                     out = torch.empty(len(out), found.shape[1])
                 out[torch.cat([torch.arange(offsets[i], offsets[i + 1]) for i in indices])] = found
         finally:
-            self.train(was_training)
+            if was_training:  # else all of it is as it was: a walk through the modules less
+                self.train()
         return out
 
 

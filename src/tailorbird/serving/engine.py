@@ -17,13 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from tailorbird.config import ServingSettings
-from tailorbird.errors import BundleError, UnavailableError
+from tailorbird.errors import BundleError, TailorbirdError, UnavailableError
 from tailorbird.records import Prediction
 
 log = logging.getLogger(__name__)
 
 WARM_UP = ("warm up", "预热")
 """Answered once before a predictor is called ready: loads what it loads lazily."""
+
+MAX_SPARED = 31
+"""Batches without a wait for others, after waits for others that did not come."""
 
 
 class Predictor(Protocol):
@@ -83,11 +86,11 @@ class _Request:
     predictions: list[Prediction] = field(default_factory=list)
     n_taken: int = 0
 
-    def settle(self, outcome: list[Prediction] | BundleError) -> None:
+    def settle(self, outcome: _Outcome) -> None:
         """Take in the outcome of a part; the last part completes the answer."""
         if self.answer.done():  # the client went away, or an earlier part failed
             return
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             self.answer.set_exception(outcome)
             return
         self.predictions += outcome
@@ -140,6 +143,8 @@ class PredictionEngine:
         # What the last batch saw, to judge whether others are about to come.
         self._last_end_s = float("-inf")
         self._n_expected = 0
+        # How often no wait is made after those that were in vain, and how often none was made.
+        self._n_spared = self._n_to_spare = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -215,7 +220,7 @@ class PredictionEngine:
         The new one is tried first, beside the old one: BundleError leaves the old one live.
         """
         (outcome,) = await asyncio.to_thread(_predict, predictor, [_WARM_UP])
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             raise outcome
         self._predictor, self._problem = predictor, None
 
@@ -235,7 +240,7 @@ class PredictionEngine:
         (outcome,) = await loop.run_in_executor(self._thread, _predict, predictor, [_WARM_UP])
         if self._predictor is not predictor:  # replaced in the meantime
             return
-        if isinstance(outcome, BundleError):
+        if isinstance(outcome, TailorbirdError):
             log.error("bundle %s cannot answer", predictor.id, exc_info=outcome)
             self._problem = UnavailableError(outcome.what, cure="tailorbird doctor says more")
         else:
@@ -263,22 +268,33 @@ class PredictionEngine:
         """Return once there is something to do and, where others are near, they had time to come.
 
         Clients that wait for their answers come back in step: whoever was in flight when the
-        last batch ended is likely to ask again at once. Nobody else was: no reason to wait.
+        last batch ended is likely to ask again at once. Nobody else was: no reason to wait. Where
+        they did not come, the next batches wait for nobody.
         """
         while not self._waiting:
             self._arrival.clear()
             await self._arrival.wait()
         max_wait_s = self._settings.max_wait_ms / 1000
-        if asyncio.get_running_loop().time() - self._last_end_s > max_wait_s:
+        is_late = asyncio.get_running_loop().time() - self._last_end_s > max_wait_s
+        if is_late or self._is_enough():
             return
-        with contextlib.suppress(TimeoutError):
+        if self._n_spared < self._n_to_spare:
+            self._n_spared += 1
+            return
+        try:
             async with asyncio.timeout(max_wait_s):
-                while (
-                    len(self._waiting) < self._n_expected
-                    and self._n_waiting < self._settings.max_batch_texts
-                ):
+                while not self._is_enough():
                     self._arrival.clear()
                     await self._arrival.wait()
+            self._n_to_spare = 0
+        except TimeoutError:  # people who think before they go on come when they come
+            self._n_to_spare = min(MAX_SPARED, 2 * self._n_to_spare + 1)
+            self._n_spared = 0
+
+    def _is_enough(self) -> bool:
+        """Whether all that were near are here, or as many as a pass takes."""
+        has_all = len(self._waiting) >= self._n_expected
+        return has_all or self._n_waiting >= self._settings.max_batch_texts
 
     def _take(self) -> list[_Part]:
         """The next texts for one forward pass: first come, first served, one predictor."""
@@ -312,12 +328,11 @@ def _adapters_of(predictor: Predictor, users: Sequence[str | None]) -> tuple[Ada
 
 
 _Group = tuple[Sequence[str], Sequence[Adapter | None]]
+_Outcome = list[Prediction] | BundleError | UnavailableError
 _WARM_UP: _Group = (WARM_UP, (None,) * len(WARM_UP))
 
 
-def _predict(
-    predictor: Predictor, groups: Sequence[_Group]
-) -> list[list[Prediction] | BundleError]:
+def _predict(predictor: Predictor, groups: Sequence[_Group]) -> list[_Outcome]:
     """One outcome a group; where all together fail, each is tried alone, so that one poisonous
     text fails its own request and no other."""
     texts = [text for group, _ in groups for text in group]
@@ -332,13 +347,15 @@ def _predict(
     except Exception as error:
         if len(groups) > 1:
             return [outcome for group in groups for outcome in _predict(predictor, [group])]
+        if isinstance(error, UnavailableError):
+            return [error]
         # Wrapped, since an exception such as StopIteration cannot be set on a future.
         failure = BundleError(
             f"the bundle failed: {type(error).__name__}: {error}", where=predictor.id
         )
         failure.__cause__ = error
         return [failure]
-    outcomes: list[list[Prediction] | BundleError] = []
+    outcomes: list[_Outcome] = []
     for group, _ in groups:
         outcomes.append(predictions[: len(group)])
         predictions = predictions[len(group) :]

@@ -65,6 +65,7 @@ class Explainer:
         self._doing: dict[tuple[str, str, str], Future[Reasons]] = {}
         self._lock = threading.Lock()
         self._taught = Taught()
+        self._taught_apart: Any = None
 
     async def explain(self, text: str, /, *, intent: str = "") -> Reasons:
         """Why *text* is of *intent*; empty: of the likeliest.
@@ -106,7 +107,7 @@ class Explainer:
     def _explain(self, predictor: Predictor, key: tuple[str, str, str]) -> Reasons:
         _, text, intent = key
         try:
-            found = reasons_of(predictor, text, intent=intent, taught=self._taught)
+            found = self._reasons(predictor, text, intent)
             with self._lock:
                 self._known[key] = found
                 while len(self._known) > N_REMEMBERED:
@@ -115,6 +116,16 @@ class Explainer:
         finally:
             with self._lock:
                 self._doing.pop(key, None)
+
+    def _reasons(self, predictor: Predictor, text: str, intent: str) -> Reasons:
+        """`reasons_of`, found where the model is."""
+        passes: Any = getattr(predictor, "passes", predictor)  # those of a personal bundle
+        if not hasattr(passes, "aside"):
+            return reasons_of(predictor, text, intent=intent, taught=self._taught)
+        if self._taught_apart is None:
+            self._taught_apart = passes.place(Taught)
+        found: Reasons = passes.aside(reasons_of, text, intent=intent, taught=self._taught_apart)
+        return found
 
 
 class Taught:

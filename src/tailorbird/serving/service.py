@@ -10,7 +10,9 @@ import copy
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol, overload, runtime_checkable
 
+from tailorbird.apart import Process
 from tailorbird.config import ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.serving.engine import Answer, PredictionEngine, Predictor
@@ -21,8 +23,20 @@ from tailorbird.serving.recording import Recorder, Served
 MAX_USER_CHARS = 200
 
 
+@runtime_checkable
+class Movable(Protocol):
+    """A predictor that may compute in another process; a Bundle is one."""
+
+    def apart_in(self, process: Process, /) -> Predictor:
+        """The same, computing in *process*."""
+        ...
+
+
 class Service:
-    """One engine with its rules around it; made by `tailorbird.app.create_app`."""
+    """One engine with its rules around it; made by `tailorbird.app.create_app`.
+
+    Predictors that can compute in *process*, where one is given, do.
+    """
 
     def __init__(
         self,
@@ -30,8 +44,11 @@ class Service:
         settings: ServingSettings,
         *,
         recorder: Recorder | None = None,
+        process: Process | None = None,
     ) -> None:
         self.settings = settings
+        self.process = process
+        predictor = self._apart(predictor)
         self.meters = Meters()
         self.engine = PredictionEngine(predictor, settings, on_batch=self.meters.count_batch)
         self.explainer = Explainer(lambda: self.engine.predictor)
@@ -66,10 +83,16 @@ class Service:
         other._recorder = None
         return other
 
+    async def start(self) -> None:
+        """Begin to work; what is served is loaded in the background."""
+        if self.process is not None:
+            self.process.start()
+        await self.engine.start()
+
     async def replace(self, predictor: Predictor) -> None:
         """Serve *predictor* from now on; see `PredictionEngine.replace`."""
         before = self.engine.predictor
-        await self.engine.replace(predictor)
+        await self.engine.replace(self._apart(predictor))
         await _close(before)
         self.meters.show_bundle(predictor.id)
 
@@ -78,8 +101,22 @@ class Service:
         self.explainer.close()
         await self.engine.close()
         await _close(self.engine.predictor)
+        if self.process is not None:
+            await asyncio.to_thread(self.process.close)
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
+
+    @overload
+    def _apart(self, predictor: Predictor) -> Predictor: ...
+
+    @overload
+    def _apart(self, predictor: Predictor | None) -> Predictor | None: ...
+
+    def _apart(self, predictor: Predictor | None) -> Predictor | None:
+        """*predictor*, in the process for models where there is one and it can be there."""
+        if self.process is None or not isinstance(predictor, Movable):
+            return predictor
+        return predictor.apart_in(self.process)
 
 
 async def _close(predictor: Predictor | None) -> None:

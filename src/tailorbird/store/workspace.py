@@ -83,10 +83,10 @@ class Workspace:
         What it reads cannot change before it writes. A full or read-only disk becomes a
         StoreError.
         """
-        with _database_errors(self.path / DATABASE_NAME):
-            maker = sessionmaker(for_writing(self.engine), expire_on_commit=False)
-            with maker.begin() as session:
-                yield session
+        # No sessionmaker: it makes a class, which takes as long as a small transaction.
+        opened = Session(for_writing(self.engine), expire_on_commit=False)
+        with _database_errors(self.path / DATABASE_NAME), opened as session, session.begin():
+            yield session
 
     def new_run(self, source: str, name: str = "") -> Run:
         """A run with its own new folder; *name* replaces the source's in the folder's name."""

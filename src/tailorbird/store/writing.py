@@ -35,6 +35,14 @@ OF_ONE_CHANGE = (IntegrityError, DataError, ProgrammingError, InterfaceError)
 class _Waiting:
     change: Change[Any]
     future: Future[Any]
+    seen: Callable[[Any], None] | None = None
+
+    def make(self, connection: Connection) -> Any:
+        """Its result, told to whoever wants to see it before it is on disk."""
+        result = self.change(connection)
+        if self.seen is not None:
+            self.seen(result)
+        return result
 
 
 class Writer:
@@ -59,11 +67,19 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="tailorbird-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, change: Change[Result]) -> Result:
-        """The result of *change* once it is on disk; the event loop goes on meanwhile."""
-        return await asyncio.wrap_future(self.submit(change))
+    async def write(
+        self, change: Change[Result], *, seen: Callable[[Result], None] | None = None
+    ) -> Result:
+        """The result of *change* once it is on disk; the event loop goes on meanwhile.
 
-    def submit(self, change: Change[Result]) -> Future[Result]:
+        *seen* is called in the writer's thread with what is about to be written. It may come to
+        nothing, and it may be made again and be another: only the result counts.
+        """
+        return await asyncio.wrap_future(self.submit(change, seen=seen))
+
+    def submit(
+        self, change: Change[Result], *, seen: Callable[[Result], None] | None = None
+    ) -> Future[Result]:
         """The same for threads: a future that holds the result."""
         future: Future[Result] = Future()
         with self._lock:
@@ -71,7 +87,7 @@ class Writer:
                 raise UnavailableError("the service is closing", cure="try again soon")
             if self._queue.qsize() >= self._max_waiting:
                 raise UnavailableError("too much waits to be written", cure="try again soon")
-            self._queue.put(_Waiting(change, future))
+            self._queue.put(_Waiting(change, future, seen))
         return future
 
     def close(self) -> None:
@@ -123,16 +139,19 @@ class Writer:
         outcomes: list[Any] = []
         with self._workspace.writing() as session:
             connection = session.connection()
+            if len(batch) == 1:  # what it raises undoes the whole transaction, which is its own
+                outcomes.append(batch[0].make(connection))
+                batch = []
             for one in batch:
                 connection.exec_driver_sql("SAVEPOINT one_change")
                 try:
-                    outcomes.append(one.change(connection))
+                    outcomes.append(one.make(connection))
                 except TailorbirdError as error:
                     connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_change")
                     outcomes.append(error)
                 connection.exec_driver_sql("RELEASE SAVEPOINT one_change")
         self.n_commits += 1
-        self.n_changes += len(batch)
+        self.n_changes += len(outcomes)
         return outcomes
 
 

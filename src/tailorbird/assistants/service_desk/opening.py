@@ -128,7 +128,7 @@ def open_service_desk(
     """
     knowledge = support = None
     if all(find_spec(package) for package in KNOWLEDGE_PACKAGES):
-        knowledge, support = open_base(workspace)
+        knowledge, support = open_base(workspace, process=service.process)
     else:
         log.warning("no documents and no rules: pip install 'tailorbird[knowledge]'")
     scribe = None

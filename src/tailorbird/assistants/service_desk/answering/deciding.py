@@ -25,7 +25,7 @@ from tailorbird.assistants.service_desk.answering.decision import (
     Turn,
     joined,
 )
-from tailorbird.assistants.service_desk.answering.parts import Parts, Rules, templates_of
+from tailorbird.assistants.service_desk.answering.parts import Parts, Rules, Ruling, templates_of
 from tailorbird.assistants.service_desk.answering.reasons import Explained
 from tailorbird.assistants.service_desk.answering.understanding import Asked, Predicts, understand
 from tailorbird.assistants.service_desk.answering.variants import (
@@ -113,8 +113,8 @@ class Attendant:
             return await self._hand_over(told, phrases.HAND_OVER, reason)
         if accepts_person(asked.turns):
             return await self._hand_over(told, phrases.HAND_OVER, "accepted")
-        rules = await self._rules()
-        decision = await self._by_rule(asked, rules, told)
+        rules, ruling = await self._ruled(asked)
+        decision = await self._by_rule(asked, rules, ruling, told)
         if decision is not None:
             return decision
         if 0 < self.settings.anger <= asked.anger.score:
@@ -135,15 +135,25 @@ class Attendant:
             return found
         return intent
 
-    async def _rules(self) -> Rules | None:
-        load = self.parts.rules
-        return None if load is None else await asyncio.to_thread(load)
+    async def _ruled(self, asked: Asked) -> tuple[Rules | None, Ruling | None]:
+        """The rules in force and what they say, found in one go: each way to a thread and back
+        waits for Python's lock twice."""
+        load, values = self.parts.rules, self._values(asked)
+        if load is None:
+            return None, None
 
-    async def _by_rule(self, asked: Asked, rules: Rules | None, told: Explained) -> Decision | None:
+        def look() -> tuple[Rules | None, Ruling | None]:
+            rules = load()
+            return rules, None if rules is None else rules.decide(values)
+
+        return await asyncio.to_thread(look)
+
+    async def _by_rule(
+        self, asked: Asked, rules: Rules | None, ruling: Ruling | None, told: Explained
+    ) -> Decision | None:
         """What the first rule that holds says; one that names an intent says it to *told*."""
-        if rules is None:
+        if rules is None or ruling is None:
             return None
-        ruling = await asyncio.to_thread(rules.decide, self._values(asked))
         rule = ruling.rule
         if ruling.notes:
             told.add(rules_put_aside=list(ruling.notes))

@@ -34,9 +34,21 @@ class Books:
         return await asyncio.to_thread(in_thread)
 
     async def change(
-        self, change: Callable[[Connection], tuple[Result, Sequence[DeskEvent]]]
+        self,
+        change: Callable[[Connection], tuple[Result, Sequence[DeskEvent]]],
+        *,
+        seen: Callable[[Result], None] | None = None,
     ) -> Result:
-        """The result of *change* once it is on disk; its events are told then, never before."""
-        result, events = await self.writer.write(change)
+        """The result of *change* once it is on disk; its events are told then, never before.
+
+        *seen* is called in the event loop with what is about to be written (`Writer.write`).
+        """
+        loop = asyncio.get_running_loop()
+
+        def tell(outcome: tuple[Result, Sequence[DeskEvent]]) -> None:
+            if seen is not None:
+                loop.call_soon_threadsafe(seen, outcome[0])
+
+        result, events = await self.writer.write(change, seen=None if seen is None else tell)
         self.events.publish(events)
         return result

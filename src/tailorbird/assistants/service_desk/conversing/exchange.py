@@ -1,12 +1,13 @@
 """One exchange: a visitor's message is kept, answered once, and handed over where it should be.
 
-The message is on disk before the assistant thinks about it; decision and answer follow in one
-transaction. Sent again under its name, a message gets the answer it got. Killed in between, the
-service answers when it is sent again.
+The assistant thinks about a message while the disk is waited for; decision and answer follow in one
+transaction, and nobody is told of anything before it is on disk. Sent again under its name, a
+message gets the answer it got. Killed in between, the service answers when it is sent again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -93,18 +94,32 @@ class Exchange:
             row = ledger.conversation(connection, conversation_id, opened_by=opened_by)
             return _hear(connection, row, text, client_id)
 
-        heard, history = await self.books.change(hear)
-        if heard.answers or heard.conversation.status != "assistant":
-            return await self._without_assistant(heard)
-        user = heard.conversation.user
-        started_s = time.perf_counter()
-        decision = await self.respond(conversation_id, history, user)
+        thinking: asyncio.Task[tuple[Decided, float]] | None = None
+        is_over = False
+
+        def think(seen: tuple[Exchanged, list[Any]]) -> None:
+            nonlocal thinking
+            if thinking is None and not is_over and _is_for_assistant(seen[0]):
+                thinking = asyncio.create_task(self._think(*seen))
+                thinking.add_done_callback(_heard_of)
+
+        try:
+            heard, history = await self.books.change(hear, seen=think)
+            if not _is_for_assistant(heard):
+                return await self._without_assistant(heard)
+            think((heard, history))  # where what was seen was not what was kept
+            assert thinking is not None
+            decision, latency_ms = await thinking
+        finally:
+            is_over = True
+            if thinking is not None:
+                thinking.cancel()
         row = audit.row_of(
             decision,
             text=text,
             conversation_id=conversation_id,
-            user=user,
-            latency_ms=1000 * (time.perf_counter() - started_s),
+            user=heard.conversation.user,
+            latency_ms=latency_ms,
         )
         is_anybody = self.presence.is_anybody
 
@@ -120,6 +135,12 @@ class Exchange:
 
         return await self.books.change(reply)
 
+    async def _think(self, heard: Exchanged, history: list[Any]) -> tuple[Decided, float]:
+        """What to say to the last of *history*, and the milliseconds that it took."""
+        row, started_s = heard.conversation, time.perf_counter()
+        decision = await self.respond(row.id, history, row.user)
+        return decision, 1000 * (time.perf_counter() - started_s)
+
     async def _without_assistant(self, heard: Exchanged) -> Exchanged:
         """A ticket whose visitor writes on is one to look at now, where somebody is there."""
         row = heard.conversation
@@ -134,6 +155,17 @@ class Exchange:
             return replace(heard, conversation=now), [ledger.told(now, kind="waiting")]
 
         return await self.books.change(change)
+
+
+def _is_for_assistant(heard: Exchanged) -> bool:
+    """Whether it has no answer yet, and no person is to give one."""
+    return not heard.answers and heard.conversation.status == "assistant"
+
+
+def _heard_of(task: asyncio.Task[Any]) -> None:
+    """What went wrong in thinking of what could not be kept is of no interest."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _hear(connection: Connection, row: ConversationRow, text: str, client_id: str | None) -> Heard:
