@@ -32,6 +32,11 @@ def test_binary_metrics_agree_with_scikit_learn() -> None:
     assert labels.mean_average_precision_of_labels(TRUTH, SCORES) == pytest.approx(mean)
 
 
+def test_of_a_single_label_the_yes_alone_counts() -> None:
+    assert labels.micro_f1_of_labels([[1], [1], [0], [0]], [[1], [0], [0], [0]]) == 2 / 3
+    assert labels.micro_f1_of_labels([[1], [0]], [[0], [0]]) == 0.0
+
+
 def test_roc_auc_counts_ties_half() -> None:
     assert labels.roc_auc([1, 0], [0.5, 0.5]) == 0.5
 
