@@ -42,6 +42,7 @@ from tailorbird.assistants.recommend.ranking.scored import (
     Scored,
 )
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
+from tailorbird.assistants.recommend.ranking.threads import one_thread
 
 Floats = NDArray[np.float32]
 
@@ -124,7 +125,10 @@ class RecommendModel:
             n: how many are wanted.
         """
         del user
-        past = self._past(history, now)
+        with one_thread():
+            return self._best(self._past(history, now), now=now, exclude=exclude, n=n)
+
+    def _best(self, past: Past, *, now: datetime, exclude: Collection[str], n: int) -> list[Scored]:
         is_excluded = np.zeros(len(self.places), dtype=bool)
         is_excluded[[self.places.of[one] for one in exclude if one in self.places.of]] = True
         per_source = self.settings.n_candidates if len(past) else n
@@ -150,8 +154,9 @@ class RecommendModel:
             [[one.features.get(name, missing) for name in names] for one in shown], np.float32
         )
         places = np.array([self.places.of[one.item] for one in shown])
-        contributions = self.ranker.contributions(features)
-        found = reasons_of(self.parts, past, places, contributions, names, self.places.ids)
+        with one_thread():
+            contributions = self.ranker.contributions(features)
+            found = reasons_of(self.parts, past, places, contributions, names, self.places.ids)
         return [replace(one, reason=why) for one, why in zip(shown, found, strict=True)]
 
     def _past(self, history: Sequence[Event], now: datetime) -> Past:
