@@ -94,7 +94,7 @@ def fit_als(log: Log, settings: AlsSettings, *, n_threads: int = 2, seed: int = 
     """Factors by alternating least squares."""
     try:
         from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise missing_extra("implicit", extra="recommend") from error
     matrix = matrix_of(log)
