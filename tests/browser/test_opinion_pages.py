@@ -78,7 +78,10 @@ def test_alerts_tell_what_rose_and_which_texts_say_why(visit: Visit) -> None:
     expect(alert.locator("li")).to_have_count(5)
     expect(page.get_by_text("已通知 ops")).to_be_visible()
     page.get_by_role("link", name="未关闭", exact=True).click()
-    expect(page.get_by_text("没有告警")).to_be_visible()
+    expect(page.get_by_role("link", name="未关闭", exact=True)).to_have_attribute(
+        "aria-current", "true"
+    )
+    expect(page.get_by_test_id("alert").filter(has_text="Riceglow S7")).to_have_count(0)
 
 
 def test_a_proposed_topic_gets_its_name(visit: Visit) -> None:
