@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
-from tailorbird.apart import open_process
+from tailorbird.apart import Process
 from tailorbird.assistants.opinion import OpenOpinion, WatchSettings, open_opinion
 from tailorbird.assistants.opinion.gathering.tagging import TunedTags
 from tailorbird.assistants.recommend import OpenRecommend, open_recommend
@@ -27,7 +27,6 @@ from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
 from tailorbird.config import (
     AccessSettings,
-    ComputingSettings,
     DeskSettings,
     ListSettings,
     OpinionSettings,
@@ -65,9 +64,6 @@ class Wanted:
 
 
 NOBODY = Wanted()
-HERE = ComputingSettings(process="off")
-NEEDED_THERE = ("tailorbird.bundle.passes", "tailorbird.modeling", "tailorbird.knowledge.encoding")
-"""What the process for models imports while this one is still being put together."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def create_app(
     settings: ServingSettings,
     *,
     access: AccessSettings | None = None,
-    computing: ComputingSettings = HERE,
+    process: Process | None = None,
     wanted: Wanted = NOBODY,
     console: bool = True,
     follow: Look | None = None,
@@ -105,15 +101,14 @@ def create_app(
     Without a predictor it starts, says that no bundle is live, and waits for one. Without a
     workspace it remembers nothing, and none of the assistants that are *wanted* is at work.
     *follow* is asked every *follow_s* seconds for another predictor than the one served (`live_in`
-    asks a workspace), and the service goes over to it without losing a request. *computing* says
-    whether models compute in a process of their own; unless it does, they compute in this one.
+    asks a workspace), and the service goes over to it without losing a request. Models compute in
+    *process*, which ends with the application; without one they compute in this process.
     Raises ConfigError where it would be open to others than this machine without a key.
     """
     doors = open_access(settings, access, workspace=workspace)
     check_exposure(settings, doors.keys)
     keeps = workspace if settings.keep_interactions else None
     recorder = recorder_for(keeps) if keeps is not None else None
-    process = open_process(computing.process, n_threads=computing.threads, modules=NEEDED_THERE)
     service = Service(predictor, settings, recorder=recorder, process=process)
     opened = wanted.opened(workspace, service, settings) if workspace is not None else Opened()
     app = FastAPI(

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from tailorbird.apart import Process
 from tailorbird.app import create_app
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, write_bundle
-from tailorbird.config import ComputingSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.serving import Answer, Service
 from tailorbird.serving.explainer import reasons_of
@@ -145,9 +145,8 @@ def test_reasons_are_those_that_are_found_here(bundle: Bundle, process: Process)
 
 
 def test_over_http_it_is_the_same_service_and_nothing_is_left_of_it(bundle: Bundle) -> None:
-    computing = ComputingSettings(process="on", threads=1)
     app = create_app(
-        None, load_bundle(bundle.path), ServingSettings(), computing=computing, console=False
+        None, load_bundle(bundle.path), ServingSettings(), process=Process(1), console=False
     )
     with TestClient(app) as client:
         response = client.post("/v1/predict", json={"texts": TEXTS})

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tailorbird.apart import Process, open_process
 from tailorbird.cli import options
 from tailorbird.cli.display import SCREEN
+from tailorbird.config import ComputingSettings, ServingSettings, Settings
+
+NEEDED_THERE = ("tailorbird.bundle.passes", "tailorbird.modeling", "tailorbird.knowledge.encoding")
+"""What the process for models imports while this one imports what it needs itself."""
 
 
 def serve(
@@ -28,15 +36,40 @@ def serve(
     POST /v1/predict answers programs, /console people, /docs says how. What was asked and
     answered is kept in the workspace, personal data masked, for the next round of learning.
     """
-    from tailorbird import api
-    from tailorbird.app import Wanted, create_app, for_users, live_in, run_server
-    from tailorbird.bundle import registry
     from tailorbird.config import load_settings
 
     given: dict[str, Any] = {"host": host, "port": port, "api_key": api_key}
     chosen_here = {key: value for key, value in given.items() if value not in ("", None)}
     loaded = load_settings(config, overrides=set_ or ())
     settings = replace(loaded.serving, **chosen_here)
+    with models_apart(loaded.computing) as process:
+        answer(workspace, bundle, loaded, settings, process)
+    SCREEN.print("stopped", markup=False)
+
+
+@contextmanager
+def models_apart(computing: ComputingSettings) -> Iterator[Process | None]:
+    """The process for models, importing already while this one does; None where none is wanted."""
+    process = open_process(computing.process, n_threads=computing.threads, modules=NEEDED_THERE)
+    if process is None:
+        yield None
+        return
+    with closing(process):
+        process.start()
+        yield process
+
+
+def answer(
+    workspace: Path | None,
+    bundle: str,
+    loaded: Settings,
+    settings: ServingSettings,
+    process: Process | None,
+) -> None:
+    """Serve *bundle*, or the live one, until it is asked to stop."""
+    from tailorbird import api
+    from tailorbird.app import Wanted, create_app, for_users, live_in, run_server
+    from tailorbird.bundle import registry
 
     def announce(address: str) -> None:
         SCREEN.print(f"[bold green]●[/] [bold]serve[/]   bundle {served}")
@@ -57,9 +90,8 @@ def serve(
             predictor,
             settings,
             access=loaded.access,
-            computing=loaded.computing,
+            process=process,
             wanted=Wanted(loaded.desk, loaded.opinion, loaded.recommend),
             follow=follow,
         )
         run_server(app, settings, on_start=announce)
-    SCREEN.print("stopped", markup=False)
