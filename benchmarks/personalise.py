@@ -157,7 +157,7 @@ def pretrained_view(examples: Sequence[Example], settings: Settings) -> View:
     return view_rows(model, examples)
 
 
-def figures(outcome: Outcome, of_baselines: Mapping[str, float]) -> dict[str, Any]:
+def figures(outcome: Outcome, of_baselines: Mapping[str, float]) -> dict[str, float]:
     """The keys of the last line."""
     return {
         "mae": outcome.losses["gated"],
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=0, help="only so many users; 0: all")
     parser.add_argument("--backbone", default="minilm", help="an embedded model, or a folder")
     parser.add_argument("--seed", type=int, default=0, help="of shuffles and new weights")
+    parser.add_argument("--seeds", type=int, default=1, help="so many in turn; figures are means")
     parser.add_argument("--keep", type=Path, help="workspace to leave the report in")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a setting")
     options = parser.parse_args()
@@ -197,16 +198,29 @@ def main() -> None:
         some = sorted({example.user for example in examples if example.user})
         kept = set(some[:: max(1, len(some) // options.users)][: options.users])
         examples = [example for example in examples if example.user in kept]
+    started_s = time.perf_counter()
+    of_seeds = [
+        one_seed(examples, name, seed, options)
+        for seed in range(options.seed, options.seed + options.seeds)
+    ]
+    result: dict[str, Any] = {"set": name, "n_seeds": options.seeds} | averaged(of_seeds)
+    result["total_s"] = time.perf_counter() - started_s
+    show(result)
+
+
+def one_seed(
+    examples: Sequence[Example], name: str, seed: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """The figures of one shared assistant and what its users get."""
     settings = override_settings(
         Settings(),
         [
             "task.name=regression",
             f"model.backbone={options.backbone}",
-            f"tuning.seed={options.seed}",
+            f"tuning.seed={seed}",
             *options.overrides,
         ],
     )
-    started_s = time.perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="tailorbird-") as folder,
         Workspace.open(options.keep or folder) as workspace,
@@ -215,20 +229,31 @@ def main() -> None:
         display = Display()
         done = personalising.go_on(run, workspace, settings, listener=display)
         display.close()
-    assert done is not None  # nobody asked it to stop
-    rows = [example for part in load_examples(run).values() for example in part]  # as it was seen
-    seen = pretrained_view(rows, settings)
-    result = {"set": name} | figures(done.outcome, baselines(done.view, done.users, seen))
-    result["total_s"] = time.perf_counter() - started_s
-    show(result)
+        assert done is not None  # nobody asked it to stop
+        rows = [row for part in load_examples(run).values() for row in part]  # as it was seen
+        seen = pretrained_view(rows, settings)
+        found = figures(done.outcome, baselines(done.view, done.users, seen))
+    print(json.dumps({"seed": seed, **found}))
+    return found
+
+
+def averaged(of_seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each figure, and the spread of ours and of the nearest rows over seeds.
+
+    >>> averaged([{"mae": 0.5, "mae_knn": 0.75}, {"mae": 0.25, "mae_knn": 0.75}])
+    {'mae': 0.375, 'mae_knn': 0.75, 'mae_sd': 0.125, 'mae_knn_sd': 0.0}
+    """
+    every = {key: [one[key] for one in of_seeds] for key in of_seeds[0]}
+    spread = {f"{key}_sd": float(np.std(every[key])) for key in ("mae", "mae_knn")}
+    return {key: float(np.mean(values)) for key, values in every.items()} | spread
 
 
 def show(result: Mapping[str, Any]) -> None:
     """A table, the processor's flags, and *result* as the last line."""
     machine = processor()
-    table = Table("", "MAE", title=f"{result['set']}, {result['n_users']} users, test")
+    table = Table("", "MAE", title=f"{result['set']}, {result['n_users']:.0f} users, test")
     for key, value in result.items():
-        if key.startswith("mae"):
+        if key.startswith("mae") and not key.endswith("_sd"):
             table.add_row(key.removeprefix("mae_") if key != "mae" else "ours", f"{value:.4f}")
     Console(width=120).print(table)
     print(f"flags: {' '.join(machine['flags'])}")
