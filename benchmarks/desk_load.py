@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -60,6 +61,8 @@ def session_to(address: str) -> aiohttp.ClientSession:
 async def load(server: Server, place: Place, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of the load, of the crowd that never thinks, and what was lost."""
     tally, crowd_tally = Tally(), Tally()
+    gc.collect()
+    gc.freeze()  # a collection of all that is imported here would keep the people waiting
     async with session_to(server.address) as session:
         down = await _people(server, place, session, tally, options)
         busy = await _crowd(server, place, session, crowd_tally, options)
