@@ -5,6 +5,8 @@ user's rows the first half trains, later ones validate and the latest fifth is t
 assistant is tuned on the training rows of all users and knows nothing of who wrote them; then every
 user gets nothing, their own nearest rows, a head of their own, or both, as their validation rows
 say. Baselines see what ours sees: training and validation rows, before the test.
+
+Figures are means over seeds; each seed has a line of its own above them.
 """
 
 from __future__ import annotations
@@ -93,10 +95,13 @@ def iso(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat()
 
 
-SETS: Mapping[str, Callable[[Path], list[Example]]] = {
-    "ml_latest_small": read_movielens,
-    "amazon_gift_cards": read_gift_cards,
+SETS: Mapping[str, tuple[Callable[[Path], list[Example]], int]] = {
+    "ml_latest_small": (read_movielens, 1),
+    "amazon_gift_cards": (read_gift_cards, 5),
 }
+"""How each is read, and how many seeds it takes: of gift cards 404 rows of a test, nearly all with
+five stars, tell two ways apart by a handful of stars, and another seed turns them round.
+"""
 
 
 def baselines(
@@ -185,25 +190,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help=f"folder of {' or '.join(SETS)}")
     parser.add_argument("--users", type=int, default=0, help="only so many users; 0: all")
     parser.add_argument("--backbone", default="minilm", help="an embedded model, or a folder")
-    parser.add_argument("--seed", type=int, default=0, help="of shuffles and new weights")
-    parser.add_argument("--seeds", type=int, default=1, help="so many in turn; figures are means")
+    parser.add_argument("--seed", type=int, default=0, help="the first of shuffles and new weights")
+    parser.add_argument("--seeds", type=int, default=0, help="so many; 0: 1, of gift cards 5")
     parser.add_argument("--keep", type=Path, help="workspace to leave the report in")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a setting")
     options = parser.parse_args()
     name = next((name for name in SETS if name in options.data.parts), "")
     if not name:
         parser.error(f"--data is none of the folders {', '.join(SETS)}")
-    examples = SETS[name](data_folder(options.data, name))
+    read, n_seeds = SETS[name]
+    n_seeds = options.seeds or n_seeds
+    examples = read(data_folder(options.data, name))
     if options.users:
         some = sorted({example.user for example in examples if example.user})
         kept = set(some[:: max(1, len(some) // options.users)][: options.users])
         examples = [example for example in examples if example.user in kept]
     started_s = time.perf_counter()
-    of_seeds = [
-        one_seed(examples, name, seed, options)
-        for seed in range(options.seed, options.seed + options.seeds)
-    ]
-    result: dict[str, Any] = {"set": name, "n_seeds": options.seeds} | averaged(of_seeds)
+    seeds = range(options.seed, options.seed + n_seeds)
+    of_seeds = [one_seed(examples, name, seed, options) for seed in seeds]
+    result: dict[str, Any] = {"set": name, "n_seeds": n_seeds} | averaged(of_seeds)
     result["total_s"] = time.perf_counter() - started_s
     show(result)
 
