@@ -184,7 +184,8 @@ def accuracy(model: TextModel, rows: Rows) -> float:
     """Share of *rows* whose most likely label is theirs."""
     predicted = model.logits(rows.texts).argmax(-1).tolist()
     pairs = zip(predicted, rows.targets, strict=True)
-    return sum(model.labels[i] == label for i, label in pairs) / len(rows)
+    n_right: int = sum(model.labels[i] == label for i, label in pairs)
+    return n_right / len(rows)
 
 
 def largest_product(dtype: torch.dtype = torch.bfloat16, device: str = DEVICE) -> float:

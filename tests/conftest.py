@@ -6,8 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tailorbird.bundle import Bundle
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported, which reads it once
 if "TAILORBIRD_TEST_GPU" not in os.environ:
@@ -29,6 +33,17 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tailorbird.testing import write_tiny_backbone
 
     return write_tiny_backbone(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def shop_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of a tiny shop that was really tuned, in a workspace with its run."""
+    from tailorbird.store import Workspace
+    from tailorbird.testing.shop import write_shop_bundle
+
+    folder = tmp_path_factory.mktemp("shop")
+    with Workspace.open(folder / "space") as workspace:
+        return write_shop_bundle(workspace, folder / "scratch")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "records": 0,
     "config": 0,
+    "overriding": 0,
     "text": 0,
     "apart": 1,
     "store": 1,

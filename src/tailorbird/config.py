@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from tailorbird.errors import ConfigError
+from tailorbird.overriding import parse_literal, with_table
 
 
 def setting(default: Any, sentence: str) -> Any:
@@ -512,13 +512,14 @@ def override_settings(settings: Settings, overrides: Iterable[str]) -> Settings:
             raise ConfigError(
                 f"{override!r} is not of the form section.key=value", cure="as tuning.n_epochs=3"
             )
-        settings = _with(settings, {section: {key: _parse_literal(raw.strip())}}, override)
+        table = {section: {key: parse_literal(raw.strip())}}
+        settings = with_table(settings, table, where=override, moved=MOVED)
     return settings
 
 
 def settings_from(table: Mapping[str, Any], *, where: str = "") -> Settings:
     """Settings from a nested mapping, as TOML or `Settings.to_json` gives it."""
-    return _with(Settings(), table, where)
+    return with_table(Settings(), table, where=where, moved=MOVED)
 
 
 def describe_settings(kind: type[Any] = Settings) -> dict[str, tuple[Any, str]]:
@@ -530,69 +531,3 @@ def describe_settings(kind: type[Any] = Settings) -> dict[str, tuple[Any, str]]:
         for key in fields(value):
             rows[f"{section.name}.{key.name}"] = (getattr(value, key.name), key.metadata["doc"])
     return rows
-
-
-def _parse_literal(raw: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return raw
-
-
-def _with(settings: Settings, table: Mapping[str, Any], where: str) -> Settings:
-    for name, values in table.items():
-        section: Any = getattr(settings, _known(name, settings, where))
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"[{name}] must be a section of keys", where=where)
-        hints = get_type_hints(type(section))
-        changes: dict[str, Any] = {}
-        for key, value in values.items():
-            _known(key, section, where, section=name)
-            changes[key] = _checked(value, hints[key], f"{name}.{key}", where)
-        sections: dict[str, Any] = {name: replace(section, **changes)}
-        settings = replace(settings, **sections)
-    return settings
-
-
-def _known(name: str, owner: Any, where: str, *, section: str = "") -> str:
-    names = [f.name for f in fields(owner)]
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    full = f"{section}.{name}" if section else f"[{name}]"
-    if full in MOVED:
-        raise ConfigError(f"{full} has moved", where=where, cure=f"set {MOVED[full]}")
-    cure = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-    raise ConfigError(f"{full} is not a setting", where=where, cure=cure)
-
-
-def _checked(value: Any, hint: Any, name: str, where: str) -> Any:
-    """The value as the type of its field, or an error that says what is allowed."""
-    origin = get_origin(hint)
-    if origin is Literal:
-        if value in get_args(hint):
-            return value
-        allowed = ", ".join(map(str, get_args(hint)))
-        raise ConfigError(f"{name} = {value!r} is not one of {allowed}", where=where)
-    if origin is Union:  # a number, or one of a few words
-        words = [word for kind in get_args(hint) for word in get_args(kind)]
-        if value in words or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
-        allowed = " or ".join(["a whole number", *words])
-        raise ConfigError(f"{name} = {value!r} is not {allowed}", where=where)
-    if origin is tuple:
-        parts = value.split(":") if isinstance(value, str) else value
-        kinds = get_args(hint)
-        try:
-            if len(parts) == len(kinds):
-                return tuple(kind(part) for kind, part in zip(kinds, parts, strict=True))
-        except (TypeError, ValueError):
-            pass
-        raise ConfigError(f"{name} = {value!r} needs {len(kinds)} numbers, as 7:2:1", where=where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{name} = {value!r} must be of type {hint.__name__}", where=where)

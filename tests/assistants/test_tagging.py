@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from tests.assistants.desk_fakes import FakeService, visitor
 
 from tailorbird.assistants.service_desk.answering.deciding import Attendant, Parts, Said
@@ -17,50 +15,20 @@ from tailorbird.assistants.service_desk.answering.slots import Marked, read_slot
 from tailorbird.assistants.service_desk.answering.tagging import TunedTagger
 from tailorbird.assistants.service_desk.conversing.audit import row_of
 from tailorbird.assistants.service_desk.conversing.explaining import explain
-from tailorbird.config import ModelSettings, Settings, TuningSettings
+from tailorbird.config import ModelSettings
 from tailorbird.errors import ConfigError
-from tailorbird.knowledge.tuning import fit_model
 from tailorbird.modeling import build_model, save_model
-from tailorbird.records import Example, Span
 from tailorbird.store import Workspace
-from tailorbird.tuning.tasks import find_task
+from tailorbird.testing.tagger import write_colour_tagger
 from tailorbird.weights import resolve_backbone
 
-COLOURS = ("red", "blue", "green", "pink")
-FRAMES = (("where is the", "parcel"), ("I want a", "shirt"), ("my", "package is late"))
 COLOURED = {"shipping": {"en": ["The {colour} one is on its way.", "It is on its way."]}}
-
-
-def rows(n: int, seed: int) -> list[Example]:
-    draw = random.Random(seed)
-    made = []
-    for _ in range(n):
-        before, after = draw.choice(FRAMES)
-        colour = draw.choice((*COLOURS, "", ""))
-        start = len(before) + 1
-        spans = (Span(start, start + len(colour), "Colour"),) if colour else ()
-        made.append(Example(" ".join(filter(None, (before, colour, after))), spans=spans))
-    return made
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``tailorbird fit --task token_classification`` leaves: a run with a model."""
-    settings = Settings(
-        model=ModelSettings(dropout=0.0, encoder_dropout=0.0),
-        tuning=TuningSettings(
-            dtype="float32", n_epochs=6, batch_size=16, learning_rate=3e-3, patience=0
-        ),
-    )
-    task = find_task("token_classification")
-    train = rows(200, 0)
-    torch.manual_seed(0)
-    backbone = resolve_backbone(str(tiny_backbone), cache=tiny_backbone)
-    model = build_model(backbone, task.labels(train), settings=settings.model, spec=task.spec)
-    fit_model(model, train, rows(20, 1), settings)
-    made = tmp_path_factory.mktemp("space") / "runs" / "20260314-colours"
-    save_model(model, made / "model", backbone=tiny_backbone)
-    return made
+    run = tmp_path_factory.mktemp("space") / "runs" / "20260314-colours"
+    return write_colour_tagger(run, tiny_backbone, label="Colour")
 
 
 class Fake:

@@ -21,17 +21,8 @@ from tailorbird.config import MethodSettings
 from tailorbird.errors import CorruptBundleError
 from tailorbird.modeling import adapters, load_model
 from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
-from tailorbird.store import Workspace
-from tailorbird.testing.shop import write_shop_bundle
 
 TEXTS = ["where is my parcel", "refund please", "hi", "我的包裹", "退款", "a b c d e f"]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("shop")
-    with Workspace.open(folder / "space") as workspace:
-        return write_shop_bundle(workspace, folder / "scratch")
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +47,13 @@ def weights_of(bundle: Bundle, seed: int, *, trunk: str = "") -> AdapterWeights:
 
 @pytest.fixture(scope="module")
 def personal(
-    bundle: Bundle, process: Process, tmp_path_factory: pytest.TempPathFactory
+    shop_bundle: Bundle, process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PersonalBundle]:
     """Three users, in memory over there."""
     store = AdapterStore(tmp_path_factory.mktemp("adapters"))
     for seed in range(3):
-        store.add(f"user {seed}", weights_of(bundle, seed))
-    served = PersonalBundle(load_bundle(bundle.path), store, 10**7).apart_in(process)
+        store.add(f"user {seed}", weights_of(shop_bundle, seed))
+    served = PersonalBundle(load_bundle(shop_bundle.path), store, 10**7).apart_in(process)
     for seed in range(3):
         assert served.adapter_of(f"user {seed}") is None  # being loaded
     served.adapters.wait()
@@ -70,28 +61,32 @@ def personal(
     served.close()
 
 
-def test_what_is_served_is_what_was_tuned(bundle: Bundle, process: Process) -> None:
-    there = load_bundle(bundle.path).apart_in(process)
+def test_what_is_served_is_what_was_tuned(shop_bundle: Bundle, process: Process) -> None:
+    there = load_bundle(shop_bundle.path).apart_in(process)
     assert isinstance(there, ApartBundle)
-    assert (there.id, there.labels, there.path) == (bundle.id, bundle.labels, bundle.path)
+    assert (there.id, there.labels, there.path) == (
+        shop_bundle.id,
+        shop_bundle.labels,
+        shop_bundle.path,
+    )
     for texts in (TEXTS, TEXTS[:1], []):
-        assert there.predict(texts) == bundle.predict(texts)
+        assert there.predict(texts) == shop_bundle.predict(texts)
 
 
-def test_the_weights_are_there_alone(process: Process, bundle: Bundle) -> None:
-    here = load_bundle(bundle.path)
+def test_the_weights_are_there_alone(process: Process, shop_bundle: Bundle) -> None:
+    here = load_bundle(shop_bundle.path)
     here.apart_in(process).predict(TEXTS)
     assert "classifier" not in vars(here)
 
 
 def test_users_mixed_in_one_batch_get_what_they_get_here(
-    personal: PersonalBundle, bundle: Bundle
+    personal: PersonalBundle, shop_bundle: Bundle
 ) -> None:
     users = ["user 0", "nobody", "user 2", "user 1", "user 0", "user 2"]
     ready = [personal.adapter_of(user) for user in users]
-    local = MixedPasses(bundle)
+    local = MixedPasses(shop_bundle)
     own = {
-        user: local.make_ready(weights_of(bundle, int(user[-1])))
+        user: local.make_ready(weights_of(shop_bundle, int(user[-1])))
         for user in users
         if "user" in user
     }
@@ -103,9 +98,9 @@ def test_users_mixed_in_one_batch_get_what_they_get_here(
 
 
 def test_adapters_of_others_weights_are_left_aside_and_the_log_says_why(
-    personal: PersonalBundle, bundle: Bundle, caplog: pytest.LogCaptureFixture
+    personal: PersonalBundle, shop_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    personal.adapters.store.add("strange", weights_of(bundle, 7, trunk="f" * 32))
+    personal.adapters.store.add("strange", weights_of(shop_bundle, 7, trunk="f" * 32))
     with caplog.at_level(logging.ERROR):
         personal.adapter_of("strange")
         personal.adapters.wait()
@@ -125,10 +120,10 @@ def test_adapters_in_use_outlive_the_process_that_held_them(
 
 
 def test_a_bundle_that_cannot_be_loaded_says_so(
-    bundle: Bundle, process: Process, tmp_path: Path
+    shop_bundle: Bundle, process: Process, tmp_path: Path
 ) -> None:
-    gone = tmp_path / bundle.id
-    shutil.copytree(bundle.path, gone)
+    gone = tmp_path / shop_bundle.id
+    shutil.copytree(shop_bundle.path, gone)
     there = load_bundle(gone).apart_in(process)
     (gone / "labels.json").unlink()
     with pytest.raises(CorruptBundleError, match=r"labels\.json"):

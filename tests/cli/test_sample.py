@@ -87,6 +87,13 @@ def test_invented_posts_and_items_are_not_put_among_real_ones(
         assert isinstance(RUNNER.invoke(app, given).exception, ConflictError)
 
 
+def test_an_assistant_without_a_sample_is_told_those_that_have_one() -> None:
+    error = RUNNER.invoke(app, ["sample", "nothing"]).exception
+    assert isinstance(error, ConfigError)
+    expected = "there is no sample of an assistant 'nothing'; name one of opinion, recommend"
+    assert str(error) == expected
+
+
 def test_without_samples_it_says_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--examples"):
         samples_in(tmp_path)

@@ -52,6 +52,13 @@ class Clock:
 Visitor = Annotated[Person, needs("visitor")]
 Agent = Annotated[Person, needs("agent")]
 HERE = "http://testserver"
+EVIL = "https://evil.example"
+"""An origin nobody listed."""
+
+
+def sentence(response: Any) -> str:
+    """Status and message of a refusal."""
+    return f"{response.status_code} {response.json()['error']['message']}"
 
 
 @dataclass

@@ -23,18 +23,9 @@ from tailorbird.serving.explainer import (
     reasons_of,
     rows_of,
 )
-from tailorbird.store import Workspace
 from tailorbird.testing import KeywordPredictor
-from tailorbird.testing.shop import write_shop_bundle
 
 TEXT = "where is my parcel please"
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("shop")
-    with Workspace.open(folder / "space") as workspace:
-        return write_shop_bundle(workspace, folder / "scratch")
 
 
 def explain(served: Any, *texts: str, **wanted: str) -> list[Reasons]:
@@ -48,30 +39,34 @@ def explain(served: Any, *texts: str, **wanted: str) -> list[Reasons]:
     return asyncio.run(ask())
 
 
-def test_words_of_the_question_are_weighed_and_near_rows_are_of_the_run(bundle: Bundle) -> None:
-    (found,) = explain(bundle, TEXT)
+def test_words_of_the_question_are_weighed_and_near_rows_are_of_the_run(
+    shop_bundle: Bundle,
+) -> None:
+    (found,) = explain(shop_bundle, TEXT)
     assert found.words is not None
     assert found.words.label == "parcel"
     assert [word.text for word in found.words.words] == TEXT.split()
     assert found.words.top(1)[0].text == "parcel"
-    assert found.bundle == bundle.id
+    assert found.bundle == shop_bundle.id
     assert len(found.nearest) == 5
     assert found.nearest[0].label == "parcel"
     assert found.nearest[0].similarity >= found.nearest[-1].similarity
     assert "parcel" in found.nearest[0].text or "包裹" in found.nearest[0].text
 
 
-def test_another_intent_is_asked_for_by_name_and_an_unknown_one_is_refused(bundle: Bundle) -> None:
-    (found,) = explain(bundle, TEXT, intent="refund")
+def test_another_intent_is_asked_for_by_name_and_an_unknown_one_is_refused(
+    shop_bundle: Bundle,
+) -> None:
+    (found,) = explain(shop_bundle, TEXT, intent="refund")
     assert found.words is not None
     assert found.words.label == "refund"
     assert {word.text: word.weight for word in found.words.words}["parcel"] < 0
     with pytest.raises(ConfigError, match="'parcels' is no intent"):
-        explain(bundle, TEXT, intent="parcels")
+        explain(shop_bundle, TEXT, intent="parcels")
 
 
 def test_a_text_is_explained_once_however_many_ask(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    shop_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
 
@@ -80,13 +75,13 @@ def test_a_text_is_explained_once_however_many_ask(
         return Reasons(predictor.id, None)
 
     monkeypatch.setattr(explainer, "reasons_of", counted)
-    found = explain(bundle, "hi", "hi", "hello", "hi")
+    found = explain(shop_bundle, "hi", "hi", "hello", "hi")
     assert sorted(calls) == ["hello", "hi"]
     assert found[0] is found[1] is found[3]
 
 
 def test_who_comes_when_too_many_wait_is_told_to_come_again(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    shop_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
 
@@ -95,7 +90,7 @@ def test_who_comes_when_too_many_wait_is_told_to_come_again(
         return Reasons(predictor.id, None)
 
     async def ask() -> None:
-        one = Explainer(lambda: bundle)
+        one = Explainer(lambda: shop_bundle)
         waiting = [asyncio.create_task(one.explain(str(n))) for n in range(MAX_WAITING)]
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError, match="8 texts are being explained"):
@@ -128,7 +123,7 @@ def test_answers_go_first() -> None:
 
 
 def test_without_the_extra_near_rows_are_told_and_what_to_install(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    shop_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = importlib.import_module
 
@@ -138,7 +133,7 @@ def test_without_the_extra_near_rows_are_told_and_what_to_install(
         return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    found = reasons_of(bundle, TEXT)
+    found = reasons_of(shop_bundle, TEXT)
     assert found.words is None
     assert found.problem == "extra"
     assert "pip install 'tailorbird[explain]'" in found.sentence
@@ -153,27 +148,27 @@ def test_what_was_not_tuned_here_says_that_it_cannot_be_explained() -> None:
 
 
 def test_rows_that_change_are_read_again_and_gone_ones_are_none(
-    bundle: Bundle, tmp_path: Path
+    shop_bundle: Bundle, tmp_path: Path
 ) -> None:
     taught = Taught()
-    file = rows_of(bundle)
+    file = rows_of(shop_bundle)
     assert file is not None
     whole = file.read_text(encoding="utf-8")
     try:
-        assert taught.of(bundle) is taught.of(bundle)
+        assert taught.of(shop_bundle) is taught.of(shop_bundle)
         row = {"split": "train", "text": "my parcel, ada@example.com", "label": "parcel"}
         file.write_text(json.dumps(row) + "\n", encoding="utf-8")
         os.utime(file, (1, 1))
-        (near,) = reasons_of(bundle, TEXT, taught=taught).nearest
+        (near,) = reasons_of(shop_bundle, TEXT, taught=taught).nearest
         assert near.text == "my parcel, [EMAIL]"
         file.rename(tmp_path / "away")
-        assert reasons_of(bundle, TEXT, taught=taught).nearest == ()
+        assert reasons_of(shop_bundle, TEXT, taught=taught).nearest == ()
     finally:
         file.write_text(whole, encoding="utf-8")
 
 
-def test_a_report_cannot_name_a_file_elsewhere(bundle: Bundle) -> None:
+def test_a_report_cannot_name_a_file_elsewhere(shop_bundle: Bundle) -> None:
     from dataclasses import replace
 
-    assert rows_of(replace(bundle, report={"run": {"name": "../../etc"}})) is None
-    assert rows_of(replace(bundle, report={})) is None
+    assert rows_of(replace(shop_bundle, report={"run": {"name": "../../etc"}})) is None
+    assert rows_of(replace(shop_bundle, report={})) is None

@@ -18,9 +18,7 @@ from tailorbird.config import ServingSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.serving import Answer, Service
 from tailorbird.serving.explainer import reasons_of
-from tailorbird.store import Workspace
 from tailorbird.testing import KeywordPredictor
-from tailorbird.testing.shop import write_shop_bundle
 
 from .test_engine import run, until_ready
 
@@ -28,16 +26,9 @@ TEXTS = ["where is my parcel", "refund please", "hi", "我的包裹", "退款", 
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("shop")
-    with Workspace.open(folder / "space") as workspace:
-        return write_shop_bundle(workspace, folder / "scratch")
-
-
-@pytest.fixture(scope="module")
-def cooler(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def cooler(shop_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same model, less sure of itself."""
-    contents = BundleContents(bundle.path / "model", bundle.labels, {}, {}, {}, 3.0, 0.5)
+    contents = BundleContents(shop_bundle.path / "model", shop_bundle.labels, {}, {}, {}, 3.0, 0.5)
     return write_bundle(tmp_path_factory.mktemp("cooler"), contents)
 
 
@@ -68,16 +59,16 @@ def check(answers: list[Answer], *bundles: Bundle) -> set[str]:
 
 
 def test_killed_amid_requests_it_loses_none_and_is_ready_again(
-    bundle: Bundle, caplog: pytest.LogCaptureFixture
+    shop_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
         process = Process(1)
-        service = await served(bundle, process)
+        service = await served(shop_bundle, process)
         task = asyncio.create_task(asked(service, 200))
         await asyncio.sleep(0.01)
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-        assert check(await task, bundle) == {bundle.id}
+        assert check(await task, shop_bundle) == {shop_bundle.id}
         assert process.n_starts == 2
         assert service.engine.problem is None
         pid = process.pid
@@ -91,10 +82,10 @@ def test_killed_amid_requests_it_loses_none_and_is_ready_again(
 
 
 def test_a_promotion_amid_requests_mixes_nothing(
-    bundle: Bundle, cooler: Bundle, process: Process
+    shop_bundle: Bundle, cooler: Bundle, process: Process
 ) -> None:
     async def story() -> None:
-        service = await served(bundle, process)
+        service = await served(shop_bundle, process)
         tasks = []
         replacing = asyncio.create_task(service.replace(load_bundle(cooler.path)))
         while not replacing.done():
@@ -102,8 +93,8 @@ def test_a_promotion_amid_requests_mixes_nothing(
             await asyncio.sleep(0.005)
         await replacing
         tasks.append(asyncio.create_task(asked(service, 6)))
-        found = [check(await task, bundle, cooler) for task in tasks]
-        assert found[0] == {bundle.id}
+        found = [check(await task, shop_bundle, cooler) for task in tasks]
+        assert found[0] == {shop_bundle.id}
         assert found[-1] == {cooler.id}
         await service.engine.close()
 
@@ -111,15 +102,15 @@ def test_a_promotion_amid_requests_mixes_nothing(
 
 
 def test_a_bundle_that_cannot_answer_leaves_the_old_one_live(
-    bundle: Bundle, cooler: Bundle, process: Process, tmp_path: Path
+    shop_bundle: Bundle, cooler: Bundle, process: Process, tmp_path: Path
 ) -> None:
     async def story() -> None:
-        service = await served(bundle, process)
+        service = await served(shop_bundle, process)
         broken = load_bundle(write_bundle(tmp_path, _contents(cooler)).path)
         (broken.path / "model" / "head.safetensors").unlink()
         with pytest.raises(Exception, match=r"head\.safetensors"):
             await service.replace(broken)
-        assert check(await asked(service, 6), bundle) == {bundle.id}
+        assert check(await asked(service, 6), shop_bundle) == {shop_bundle.id}
         await service.engine.close()
 
     run(story())
@@ -129,12 +120,12 @@ def _contents(like: Bundle) -> BundleContents:
     return BundleContents(like.path / "model", like.labels, {}, {}, {}, 2.0, 0.5)
 
 
-def test_reasons_are_those_that_are_found_here(bundle: Bundle, process: Process) -> None:
+def test_reasons_are_those_that_are_found_here(shop_bundle: Bundle, process: Process) -> None:
     async def story() -> None:
-        service = await served(bundle, process)
+        service = await served(shop_bundle, process)
         found = await service.explainer.explain(TEXTS[0])
-        expected = reasons_of(bundle, TEXTS[0])
-        assert found.bundle == bundle.id
+        expected = reasons_of(shop_bundle, TEXTS[0])
+        assert found.bundle == shop_bundle.id
         assert found.words is not None
         assert expected.words is not None
         assert found.words.top(3) == expected.words.top(3)
@@ -144,25 +135,25 @@ def test_reasons_are_those_that_are_found_here(bundle: Bundle, process: Process)
     asyncio.run(story())  # what can wait gives way, here to all that runs beside the tests
 
 
-def test_over_http_it_is_the_same_service_and_nothing_is_left_of_it(bundle: Bundle) -> None:
+def test_over_http_it_is_the_same_service_and_nothing_is_left_of_it(shop_bundle: Bundle) -> None:
     app = create_app(
-        None, load_bundle(bundle.path), ServingSettings(), process=Process(1), console=False
+        None, load_bundle(shop_bundle.path), ServingSettings(), process=Process(1), console=False
     )
     with TestClient(app) as client:
         response = client.post("/v1/predict", json={"texts": TEXTS})
         assert response.status_code == 200
         found = [(row["intent"], row["confidence"]) for row in response.json()["predictions"]]
-        assert found == [(one.intent, one.confidence) for one in bundle.predict(TEXTS)]
+        assert found == [(one.intent, one.confidence) for one in shop_bundle.predict(TEXTS)]
         pid = app.state.service.process.pid
         os.kill(pid, 0)
     with pytest.raises(OSError, match="No such process"):
         os.kill(pid, 0)
 
 
-def test_what_ended_for_good_is_refused_for_now(bundle: Bundle) -> None:
+def test_what_ended_for_good_is_refused_for_now(shop_bundle: Bundle) -> None:
     async def story() -> None:
         process = Process(1)
-        service = await served(bundle, process)
+        service = await served(shop_bundle, process)
         process.close()
         with pytest.raises(UnavailableError, match="the service is closing"):
             await service.predict(["hi"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +20,8 @@ SOURCE = "sample"
 """What its posts are from."""
 
 
-class Kind(StrEnum):
-    """Assistants that have a sample."""
-
-    opinion = "opinion"
-    recommend = "recommend"
-
-
 def sample(
-    kind: Annotated[Kind, typer.Argument(help="Which assistant.", metavar="opinion|recommend")],
+    kind: Annotated[str, typer.Argument(help="Which assistant.", metavar="opinion|recommend")],
     *,
     examples: Annotated[
         Path | None,
@@ -46,11 +39,22 @@ def sample(
 
     Example: tailorbird sample opinion
     """
-    folder = samples_in(examples) / kind.value
+    load = _loader_of(kind)
+    folder = samples_in(examples) / kind
     _check_is_free(folder, kind, workspace)
-    load = _opinion if kind is Kind.opinion else _recommend
     load(folder, workspace)
-    SCREEN.print(f"[bold green]✓[/] look at /console/{kind.value} of: tailorbird serve")
+    SCREEN.print(f"[bold green]✓[/] look at /console/{kind} of: tailorbird serve")
+
+
+def _loader_of(kind: str) -> Callable[[Path, Path | None], None]:
+    """What takes the sample of the assistant *kind* in; ConfigError where there is none."""
+    from tailorbird.errors import ConfigError
+
+    if kind not in LOADERS:
+        raise ConfigError(
+            f"there is no sample of an assistant {kind!r}", cure=f"name one of {', '.join(LOADERS)}"
+        )
+    return LOADERS[kind]
 
 
 def samples_in(given: Path | None) -> Path:
@@ -68,7 +72,7 @@ def samples_in(given: Path | None) -> Path:
     )
 
 
-def _check_is_free(folder: Path, kind: Kind, workspace: Path | None) -> None:
+def _check_is_free(folder: Path, kind: str, workspace: Path | None) -> None:
     """Raise ConflictError where there is something that is not of the sample."""
     from sqlalchemy import select
 
@@ -77,7 +81,7 @@ def _check_is_free(folder: Path, kind: Kind, workspace: Path | None) -> None:
     from tailorbird.store.tables import ItemRow, PostRow
 
     with api.open_workspace(workspace) as space, space.sessions() as session:
-        if kind is Kind.opinion:
+        if kind == "opinion":
             own = session.scalar(select(PostRow.id).where(PostRow.source != SOURCE).limit(1))
         else:
             lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
@@ -87,7 +91,7 @@ def _check_is_free(folder: Path, kind: Kind, workspace: Path | None) -> None:
             )
         if own is not None:
             raise ConflictError(
-                f"holds {'posts' if kind is Kind.opinion else 'items'} of its own",
+                f"holds {'posts' if kind == 'opinion' else 'items'} of its own",
                 where=str(space.path),
                 cure="name another with --workspace: invented ones would stand among them",
             )
@@ -135,3 +139,7 @@ def _recommend(folder: Path, workspace: Path | None) -> None:
         has_model = bool(live_id(space))
     if not has_model:
         recommend_fit.fit(workspace=workspace)
+
+
+LOADERS = {"opinion": _opinion, "recommend": _recommend}
+"""Assistants that have a sample, and what takes it in."""

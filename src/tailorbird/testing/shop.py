@@ -39,33 +39,16 @@ def write_shop_bundle(workspace: Workspace, scratch: Path, *, is_live: bool = Tr
         scratch: a folder for what is needed on the way.
         is_live: whether it is published.
     """
-    import torch
-
     from tailorbird.bundle import BundleContents, registry, write_bundle
-    from tailorbird.config import ModelSettings, Settings, TuningSettings
-    from tailorbird.modeling import build_model, save_model
+    from tailorbird.modeling import save_model
     from tailorbird.runs import write_examples
     from tailorbird.testing.tiny import write_tiny_backbone
-    from tailorbird.tuning import TuningRun, plan_tuning, tune
-    from tailorbird.tuning.tasks import encode_examples
-    from tailorbird.weights import resolve_backbone
+    from tailorbird.testing.tuned import tuned_model
 
-    settings = Settings(
-        model=ModelSettings(dropout=0.0, encoder_dropout=0.0),
-        tuning=TuningSettings(
-            dtype="float32", n_epochs=5, batch_size=16, learning_rate=3e-3, patience=0
-        ),
-    )
     folder = write_tiny_backbone(scratch / "backbone")
-    backbone = resolve_backbone(str(folder), cache=folder)
     train, few = shop_rows(60, 0), shop_rows(8, 1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(backbone, sorted(WORDS), settings=settings.model)
-        run = TuningRun(model, plan_tuning(model, len(train), settings)[0])
-        for _ in tune(run, encode_examples(model, train), encode_examples(model, few)):
-            pass
-    save_model(model.eval(), scratch / "model", backbone=folder)
+    model, settings = tuned_model(folder, sorted(WORDS), train, few)
+    save_model(model, scratch / "model", backbone=folder)
     made = workspace.new_run("shop.jsonl")
     write_examples(made, {"train": train, "validation": few})
     contents = BundleContents(

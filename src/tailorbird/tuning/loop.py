@@ -76,7 +76,7 @@ def course(run: TuningRun, train: EncodedExamples, validation: EncodedExamples |
     n_epoch_steps = len(plan.batches(lengths, epoch=0))
     n_steps = run.n_steps = plan.n_epochs * n_epoch_steps
     validate_every = max(1, n_epoch_steps // plan.settings.validations_per_epoch)
-    report = partial(_report, run, n_steps, n_epoch_steps)
+    report = partial(_report, run, n_epoch_steps)
 
     def set_rates_of(step: int) -> None:
         warmup = plan.settings.warmup_fraction
@@ -220,7 +220,6 @@ def _stop_note(run: TuningRun) -> str:
 
 def _report(
     run: TuningRun,
-    n_steps: int,
     n_epoch_steps: int,
     event: Event,
     loss: float,
@@ -231,7 +230,7 @@ def _report(
     return StepReport(
         event=event,
         step=run.step,
-        n_steps=n_steps,
+        n_steps=run.n_steps,
         epoch=run.step / n_epoch_steps,
         loss=loss,
         learning_rate=run.rate,

@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from tailorbird.assistants.opinion.gathering import EntityTable
 from tailorbird.assistants.opinion.gathering.entities import Mention
 from tailorbird.assistants.opinion.gathering.tagging import TunedTags
 from tailorbird.cli.opinion_entities import app
-from tailorbird.config import ModelSettings, Settings, TuningSettings
 from tailorbird.errors import ConfigError
-from tailorbird.knowledge.tuning import fit_model
-from tailorbird.modeling import build_model, save_model
-from tailorbird.records import Example, Span
+from tailorbird.records import Span
 from tailorbird.store import Workspace
-from tailorbird.tuning.tasks import find_task
-from tailorbird.weights import resolve_backbone
-
-FIRMS = ("red", "blue", "green", "pink")
-FRAMES = (("where is the", "parcel"), ("I want a", "shirt"), ("my", "package is late"))
-
-
-def rows(n: int, seed: int) -> list[Example]:
-    draw = random.Random(seed)
-    made = []
-    for _ in range(n):
-        before, after = draw.choice(FRAMES)
-        firm = draw.choice((*FIRMS, "", ""))
-        start = len(before) + 1
-        spans = (Span(start, start + len(firm), "Organization"),) if firm else ()
-        made.append(Example(" ".join(filter(None, (before, firm, after))), spans=spans))
-    return made
+from tailorbird.testing.tagger import write_colour_tagger
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``tailorbird fit --task token_classification`` leaves: a folder with a model."""
-    settings = Settings(
-        model=ModelSettings(dropout=0.0, encoder_dropout=0.0),
-        tuning=TuningSettings(
-            dtype="float32", n_epochs=6, batch_size=16, learning_rate=3e-3, patience=0
-        ),
-    )
-    task, train = find_task("token_classification"), rows(140, 0)
-    torch.manual_seed(0)
-    backbone = resolve_backbone(str(tiny_backbone), cache=tiny_backbone)
-    model = build_model(backbone, task.labels(train), settings=settings.model, spec=task.spec)
-    fit_model(model, train, rows(20, 1), settings)
-    made = tmp_path_factory.mktemp("tagger")
-    save_model(model, made / "model", backbone=tiny_backbone)
-    return made
+    run = tmp_path_factory.mktemp("tagger")
+    return write_colour_tagger(run, tiny_backbone, label="Organization")
 
 
 def test_a_tuned_tagger_marks_names_that_the_table_lacks(
