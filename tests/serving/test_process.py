@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,12 @@ def test_over_http_it_is_the_same_service_and_nothing_is_left_of_it(shop_bundle:
         assert response.status_code == 200
         found = [(row["intent"], row["confidence"]) for row in response.json()["predictions"]]
         assert found == [(one.intent, one.confidence) for one in shop_bundle.predict(TEXTS)]
+        page = client.get("/metrics").text
+        (memory,) = re.findall(
+            r"^tailorbird_models_process_resident_memory_bytes (\S+)$", page, re.M
+        )
+        assert float(memory) > 50e6  # torch alone takes more
+        assert "tailorbird_models_process_starts 1.0" in page
         pid = app.state.service.process.pid
         os.kill(pid, 0)
     with pytest.raises(OSError, match="No such process"):

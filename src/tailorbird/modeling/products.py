@@ -41,7 +41,9 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
     found: list[Any] = [getattr(layer, "adapter", None) for layer in layers]
     if any(adapter is not None for adapter in found):
         parts = y.split([layer.out_features for layer in layers], 1)
-        y = _below([_adapted(x, rows, *one) for one in zip(parts, layers, strict=True)], 1)
+        done = _together_adapted(x, rows, parts, layers, found)
+        if any(new is not old for new, old in zip(done, parts, strict=True)):
+            y = _below(done, 1)  # else all of it was changed in its place
     return y if len(y) == len(x) else y[: len(x)]
 
 
@@ -80,6 +82,21 @@ def activated(
     if ready is None or has_adapter or name != "gelu" or not ready.gives(x, [layer]):
         return activation(linear(x, layer))
     return ready(filled(x), "gelu")[: len(x)]
+
+
+def _together_adapted(
+    x: Tensor,
+    rows: Tensor,
+    parts: Sequence[Tensor],
+    layers: Sequence[nn.Linear],
+    found: Sequence[Any],
+) -> list[Tensor]:
+    """What the adapters *found* on *layers* make of the *parts*, at once where they can."""
+    adds_with = getattr(found[0], "adds_with", None)
+    if len(rows) == len(x) and len(parts) > 1 and adds_with is not None and adds_with(found):
+        found[0].add_with(found, x, parts)
+        return list(parts)
+    return [_adapted(x, rows, *one) for one in zip(parts, layers, strict=True)]
 
 
 def _adapted(x: Tensor, rows: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tailorbird.apart import Process
 from tailorbird.serving.engine import Answer
 
 SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -71,6 +72,16 @@ class Meters:
         """Read these lengths whenever the page is asked for."""
         self._queue.set_function(queue)
         self._unrecorded.set_function(unrecorded)
+
+    def watch_process(self, process: Process) -> None:
+        """Read memory and processor time of *process*, which computes, and how often it began."""
+        ProcessCollector("tailorbird_models", lambda: process.pid or "none", registry=self.registry)
+        starts = Gauge(
+            "tailorbird_models_process_starts",
+            "How often the process for models was started; more than 1: it had died.",
+            registry=self.registry,
+        )
+        starts.set_function(lambda: process.n_starts)
 
     def count_batch(self, n_texts: int) -> None:
         """One forward pass over *n_texts*."""

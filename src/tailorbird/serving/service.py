@@ -57,6 +57,8 @@ class Service:
             queue=lambda: self.engine.n_waiting,
             unrecorded=lambda: recorder.n_waiting if recorder else 0,
         )
+        if process is not None:
+            self.meters.watch_process(process)
         if predictor is not None:
             self.meters.show_bundle(predictor.id)
 

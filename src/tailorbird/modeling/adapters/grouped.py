@@ -179,21 +179,69 @@ class BlockedLora(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
         """As `GroupedLora.forward`; *y* is changed."""
+        with _one_thread():
+            if self.is_uniform:
+                self._add([self], x, [y])
+                return y
+            for block in self.blocks:
+                own = [self.own[adapter] for adapter in block.adapters]
+                if any(own):
+                    stack = Stack.of(own, layer)
+                    low = torch.bmm(_rows(x, block), stack.a.to(x.dtype).transpose(1, 2))
+                    _add_to(_rows(y, block), low, stack.b.to(x.dtype))
+        return y
+
+    def adds_with(self, others: Sequence[Any]) -> bool:
+        """Whether `add_with` may add what *others*, and this, add to layers on the same input."""
+        alike = all(isinstance(one, BlockedLora) and one.blocks is self.blocks for one in others)
+        return alike and len({one.rank for one in others}) == 1 and self.rank > 0
+
+    def add_with(self, others: Sequence[BlockedLora], x: Tensor, parts: Sequence[Tensor]) -> None:
+        """Add to *parts* (T, out) what each of *others* adds: a third of the products with *x*."""
+        with _one_thread():
+            self._add(others, x, parts)
+
+    @property
+    def rank(self) -> int:
+        """R of all adapters; 0 where they differ."""
+        return self.own[0].a.shape[0] if self.is_uniform and self.own[0] is not None else 0
+
+    def _add(self, others: Sequence[BlockedLora], x: Tensor, parts: Sequence[Tensor]) -> None:
         for block in self.blocks:
             # Stacked here, not all at once: what was copied is still in the cache for the product.
-            own = [self.own[adapter] for adapter in block.adapters]
-            if self.is_uniform:
-                stack = Stack(*(torch.stack(part) for part in list(zip(*own, strict=True))[:2]))
-            elif any(own):
-                stack = Stack.of(own, layer)
-            else:
-                continue
-            shape = (len(own), block.n_tokens)
-            some = x[block.start : block.end].unflatten(0, shape)  # (N, M, in)
-            low = torch.bmm(some, stack.a.to(x.dtype).transpose(1, 2))  # (N, M, R)
-            part = y[block.start : block.end].unflatten(0, shape)
-            part.baddbmm_(low, stack.b.to(x.dtype).transpose(1, 2))
-        return y
+            own: list[Any] = [one.own[adapter] for adapter in block.adapters for one in others]
+            a = torch.stack([one.a for one in own]).to(x.dtype)  # (N * L, R, in), L layers
+            b = [torch.stack([one.b for one in own[k :: len(others)]]) for k in range(len(others))]
+            n_adapters = len(block.adapters)
+            wide = a.view(n_adapters, -1, a.shape[2])  # (N, L * R, in)
+            low = torch.bmm(_rows(x, block), wide.transpose(1, 2))  # (N, M, L * R)
+            for part, one_low, one_b in zip(parts, low.chunk(len(others), 2), b, strict=True):
+                _add_to(_rows(part, block), one_low, one_b.to(x.dtype))
+
+
+def _rows(x: Tensor, block: Block) -> Tensor:
+    """(N, M, D) the rows of a block, adapter by adapter."""
+    rows: Tensor = x[block.start : block.end].unflatten(0, (len(block.adapters), block.n_tokens))
+    return rows
+
+
+def _add_to(part: Tensor, low: Tensor, b: Tensor) -> None:
+    """Add ``low bᵀ`` to *part* (N, M, out) in its place."""
+    if part.is_contiguous():
+        part.baddbmm_(low, b.transpose(1, 2))
+    else:  # columns of a wider product, into which torch would go adapter by adapter
+        part += torch.bmm(low, b.transpose(1, 2))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Products so small take longer where threads have to be woken for each."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class LoraGroup:
