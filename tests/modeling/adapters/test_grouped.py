@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from tailorbird.config import MethodSettings
 from tailorbird.errors import ConfigError, WeightsError
 from tailorbird.modeling import adapters
 from tailorbird.modeling.adapters.grouped import LoraGroup
-from tailorbird.modeling.adapters.weights import AdapterWeights
+from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
 from tailorbird.modeling.backbones import load_backbone
 from tailorbird.modeling.packing import PackedBatch, pack
 from tailorbird.testing import write_tiny_backbone, write_tiny_decoder
@@ -76,6 +77,34 @@ def test_each_text_is_computed_as_with_its_own_adapter_alone(backbone: torch.nn.
             is_changed = not torch.allclose(found, pretrained[batch.rows == text], atol=1e-3)
             assert is_changed == (owner >= 0)
         assert torch.equal(backbone(batch), pretrained), "the group left something behind"
+
+
+@pytest.mark.parametrize("is_ready", [False, True])
+def test_adapters_of_one_rank_side_by_side_are_as_alone(tmp_path: Path, is_ready: bool) -> None:
+    model: Any = load_backbone(write_tiny_backbone(tmp_path / "tiny"))
+    model.freeze(1)
+    model.eval()
+    weights = [random_weights(model, seed, rank=3) for seed in range(3)]
+    factors = [
+        {
+            place: LoraFactors(one.a, one.b * one.scale, 1.0)  # as adapters are made ready
+            for place, one in own.lora().items()
+        }
+        for own in weights
+    ]
+    if is_ready:
+        model.make_ready()
+    ids = [[2, 7, 8, 3], [2, 5, 6, 3], [2, 11, 12, 13, 3], [2, 9, 3]]
+    batch, owners = pack(ids), [0, 1, 2, -1]
+    with torch.no_grad():
+        expected = [
+            alone(model, None if owner < 0 else weights[owner], pack([ids[text]]))
+            for text, owner in enumerate(owners)
+        ]
+        with LoraGroup(model).using(factors, batch, torch.tensor(owners)):
+            mixed = model(batch)
+    assert (mixed - torch.cat(expected)).abs().max() < 2e-5
+    assert (mixed[:4] - mixed[4:8]).abs().max() > 1e-3
 
 
 def test_gradients_of_an_adapter_come_from_its_own_texts_alone(backbone: torch.nn.Module) -> None:
