@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tailorbird.errors import KnowledgeError
@@ -74,6 +74,7 @@ def test_cleaning_twice_is_cleaning_once(text: str) -> None:
 
 @pytest.mark.parametrize("parser", [markdown, html, plain, questions])
 @settings(max_examples=60, deadline=None)
+@example(text="a,b\rc,d")
 @given(text=st.one_of(MARKUP, st.text()))
 def test_any_text_is_read_or_refused_in_a_sentence(parser: object, text: str) -> None:
     with suppress(KnowledgeError):

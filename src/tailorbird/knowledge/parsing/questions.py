@@ -25,9 +25,13 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     """
     csv.field_size_limit(limits.max_bytes)
     text = decode(content).lstrip("\ufeff")
-    first_line = text.lstrip().split("\n", 1)[0]
+    first_line = next(iter(text.lstrip().splitlines()), "")
     delimiter = max(DELIMITERS, key=first_line.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
+    lines = io.StringIO(text, newline="")  # the reader itself knows all ends of lines
+    try:
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise KnowledgeError(f"is no CSV ({error})", cure="save it again as CSV") from error
     if not rows:
         raise KnowledgeError("holds no rows", cure="give it the columns question and answer")
     names = [cell.strip().lower() for cell in rows[0]]
