@@ -28,10 +28,7 @@ def parse(content: bytes, limits: Limits) -> Parsed:
     first_line = next(iter(text.lstrip().splitlines()), "")
     delimiter = max(DELIMITERS, key=first_line.count)
     lines = io.StringIO(text, newline="")  # the reader itself knows all ends of lines
-    try:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
-    except csv.Error as error:
-        raise KnowledgeError(f"is no CSV ({error})", cure="save it again as CSV") from error
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
     if not rows:
         raise KnowledgeError("holds no rows", cure="give it the columns question and answer")
     names = [cell.strip().lower() for cell in rows[0]]
