@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 
@@ -17,7 +17,7 @@ from tailorbird.assistants.recommend.http.routes import recommend_routes
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.published import live_id, model_path
 from tailorbird.config import ListSettings
-from tailorbird.errors import BundleError
+from tailorbird.errors import BundleError, TailorbirdError
 from tailorbird.serving.access import note_action
 from tailorbird.store import Workspace
 
@@ -36,6 +36,8 @@ class OpenRecommend:
     """Recommendation with all that it works with."""
 
     recommender: Recommender
+    said: set[str] = field(default_factory=set)
+    """What is wrong with what is there: the log says it once, however often it is tried."""
 
     def routers(self) -> list[APIRouter]:
         """All routes under ``/v1``."""
@@ -74,6 +76,10 @@ class OpenRecommend:
         for one in wanted:
             try:
                 one()
+            except TailorbirdError as error:
+                if str(error) not in self.said:
+                    self.said.add(str(error))
+                    log.error("what to recommend cannot be used: %s", error)
             except Exception:
                 log.exception("what to recommend could not be read; tried again soon")
 
