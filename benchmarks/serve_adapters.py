@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
+import os
 import random
 import statistics
 import tempfile
@@ -197,6 +199,9 @@ def main() -> None:
         store = AdapterStore(Path(name) / "adapters")
         filled = fill(store, one, options.users)
         personal = PersonalBundle(bundle, store, 4 * 10**9)
+        os.sync()  # gigabytes on their way to the disk would be in the way of all that follows
+        gc.collect()
+        gc.freeze()  # as the service does, before it answers
         stored = filled | read(personal, options.users)
         sides = throughput(personal, texts, options)
         asked = asyncio.run(latencies(personal, texts, options))

@@ -79,8 +79,10 @@ def activated(
     """*activation*, called *name*, of ``layer(x)``: within the product, where that is laid out."""
     ready: ReadyProduct | None = getattr(layer, "ready", None)
     has_adapter = getattr(layer, "adapter", None) is not None
-    if ready is None or has_adapter or name != "gelu" or not ready.gives(x, [layer]):
+    if name != "gelu" or torch.is_grad_enabled():
         return activation(linear(x, layer))
+    if ready is None or has_adapter or not ready.gives(x, [layer]):
+        return torch.ops.aten.gelu_(linear(x, layer))  # type: ignore[no-any-return]
     return ready(filled(x), "gelu")[: len(x)]
 
 

@@ -1,11 +1,9 @@
 """Several LoRA adapters on one backbone at once: each text of a batch has its own.
 
 With gradients, or on a GPU, tokens are laid out padded for one product of all adapters. Without, on
-a CPU, nothing is padded or copied: adapters with equally many tokens that stand side by side are a
-block, and one product each; `arrange` brings them together.
+a CPU, no token is padded or copied: see `blocked`.
 
-Shape letters: T tokens, B texts, G adapters of a batch, M most tokens of one of them, R rank, N
-adapters of a block.
+Shape letters: T tokens, B texts, G adapters of a batch, M most tokens of one of them, R rank.
 """
 
 from __future__ import annotations
@@ -17,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tailorbird.errors import ConfigError
+from tailorbird.modeling.adapters.blocked import BlockedLora, Shares, evened
 from tailorbird.modeling.adapters.weights import LoraFactors
 from tailorbird.modeling.packing import PackedBatch
 
@@ -70,77 +68,8 @@ class Stack:
     @classmethod
     def of(cls, factors: Sequence[LoraFactors | None], layer: nn.Linear) -> Stack:
         """Gradients flow through to each factor; None adds nothing."""
-        rank = max((len(one.a) for one in factors if one is not None), default=1)
-        a, b = [], []
-        for one in factors:
-            if one is None:
-                a.append(layer.weight.new_zeros(rank, layer.in_features))
-                b.append(layer.weight.new_zeros(layer.out_features, rank))
-            else:
-                missing = rank - len(one.a)
-                a.append(F.pad(one.a, (0, 0, 0, missing)) if missing else one.a)
-                wide = F.pad(one.b, (0, missing)) if missing else one.b
-                b.append(wide if one.scale == 1 else wide * one.scale)
-        return cls(torch.stack(a), torch.stack(b))
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Adapters whose tokens stand one after another, equally many of each."""
-
-    start: int  # the first token
-    n_tokens: int  # of each adapter
-    adapters: tuple[int, ...]
-
-    @property
-    def end(self) -> int:
-        """One past the last token."""
-        return self.start + self.n_tokens * len(self.adapters)
-
-
-def blocks_of(lengths: Sequence[int], owners: Sequence[int]) -> list[Block] | None:
-    """The blocks of texts with these *lengths* and *owners*, -1 for none.
-
-    None where the texts of an owner do not all stand side by side.
-
-    >>> blocks_of([3, 1, 2, 4], [0, 1, 1, -1])
-    [Block(start=0, n_tokens=3, adapters=(0, 1))]
-    >>> blocks_of([3, 1, 2], [0, 1, 0])
-    """
-    runs: list[list[int]] = []  # (owner, start, tokens)
-    start = 0
-    for length, owner in zip(lengths, owners, strict=True):
-        if runs and runs[-1][0] == owner:
-            runs[-1][2] += length
-        else:
-            runs.append([owner, start, length])
-        start += length
-    own = [run for run in runs if run[0] >= 0]
-    if len({owner for owner, _, _ in own}) < len(own):
-        return None
-    blocks: list[Block] = []
-    for owner, start, n_tokens in own:
-        last = blocks[-1] if blocks else None
-        if last is not None and last.n_tokens == n_tokens and last.end == start:
-            blocks[-1] = Block(last.start, n_tokens, (*last.adapters, owner))
-        else:
-            blocks.append(Block(start, n_tokens, (owner,)))
-    return blocks
-
-
-def arrange(lengths: Sequence[int], owners: Sequence[int]) -> list[int]:
-    """An order of texts that makes few blocks: by owner, owners by their tokens, no owner last.
-
-    >>> arrange([3, 5, 2, 4], [0, -1, 1, 1])
-    [0, 2, 3, 1]
-    """
-    n_tokens: dict[int, int] = {}
-    for length, owner in zip(lengths, owners, strict=True):
-        n_tokens[owner] = n_tokens.get(owner, 0) + length
-    return sorted(
-        range(len(owners)),
-        key=lambda text: (owners[text] < 0, n_tokens[owners[text]], owners[text]),
-    )
+        own = evened(factors, layer)
+        return cls(torch.stack([one.a for one in own]), torch.stack([one.b for one in own]))
 
 
 class GroupedLora(nn.Module):
@@ -163,85 +92,6 @@ class GroupedLora(nn.Module):
         high = torch.bmm(low, stack.b.to(x.dtype).transpose(1, 2))  # (G, M, out)
         term = high.flatten(0, 1)[layout.slots]  # (U, out)
         return y + term if layout.tokens is None else y.index_add(0, layout.tokens, term)
-
-
-class BlockedLora(nn.Module):
-    """The same block by block, in place; for inference."""
-
-    knows_texts = True
-
-    def __init__(self, factors: Sequence[LoraFactors | None], blocks: Sequence[Block]) -> None:
-        super().__init__()
-        self.own = factors
-        self.blocks = blocks
-        kinds = {(0, 0.0) if one is None else (one.a.shape[0], one.scale) for one in factors}
-        self.is_uniform = len(kinds) == 1 and all(rank and scale == 1 for rank, scale in kinds)
-
-    def forward(self, x: Tensor, y: Tensor, layer: nn.Linear) -> Tensor:
-        """As `GroupedLora.forward`; *y* is changed."""
-        with _one_thread():
-            if self.is_uniform:
-                self._add([self], x, [y])
-                return y
-            for block in self.blocks:
-                own = [self.own[adapter] for adapter in block.adapters]
-                if any(own):
-                    stack = Stack.of(own, layer)
-                    low = torch.bmm(_rows(x, block), stack.a.to(x.dtype).transpose(1, 2))
-                    _add_to(_rows(y, block), low, stack.b.to(x.dtype))
-        return y
-
-    def adds_with(self, others: Sequence[Any]) -> bool:
-        """Whether `add_with` may add what *others*, and this, add to layers on the same input."""
-        alike = all(isinstance(one, BlockedLora) and one.blocks is self.blocks for one in others)
-        return alike and len({one.rank for one in others}) == 1 and self.rank > 0
-
-    def add_with(self, others: Sequence[BlockedLora], x: Tensor, parts: Sequence[Tensor]) -> None:
-        """Add to *parts* (T, out) what each of *others* adds: a third of the products with *x*."""
-        with _one_thread():
-            self._add(others, x, parts)
-
-    @property
-    def rank(self) -> int:
-        """R of all adapters; 0 where they differ."""
-        return self.own[0].a.shape[0] if self.is_uniform and self.own[0] is not None else 0
-
-    def _add(self, others: Sequence[BlockedLora], x: Tensor, parts: Sequence[Tensor]) -> None:
-        for block in self.blocks:
-            # Stacked here, not all at once: what was copied is still in the cache for the product.
-            own: list[Any] = [one.own[adapter] for adapter in block.adapters for one in others]
-            a = torch.stack([one.a for one in own]).to(x.dtype)  # (N * L, R, in), L layers
-            b = [torch.stack([one.b for one in own[k :: len(others)]]) for k in range(len(others))]
-            n_adapters = len(block.adapters)
-            wide = a.view(n_adapters, -1, a.shape[2])  # (N, L * R, in)
-            low = torch.bmm(_rows(x, block), wide.transpose(1, 2))  # (N, M, L * R)
-            for part, one_low, one_b in zip(parts, low.chunk(len(others), 2), b, strict=True):
-                _add_to(_rows(part, block), one_low, one_b.to(x.dtype))
-
-
-def _rows(x: Tensor, block: Block) -> Tensor:
-    """(N, M, D) the rows of a block, adapter by adapter."""
-    rows: Tensor = x[block.start : block.end].unflatten(0, (len(block.adapters), block.n_tokens))
-    return rows
-
-
-def _add_to(part: Tensor, low: Tensor, b: Tensor) -> None:
-    """Add ``low bᵀ`` to *part* (N, M, out) in its place."""
-    if part.is_contiguous():
-        part.baddbmm_(low, b.transpose(1, 2))
-    else:  # columns of a wider product, into which torch would go adapter by adapter
-        part += torch.bmm(low, b.transpose(1, 2))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Products so small take longer where threads have to be woken for each."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
 
 
 class LoraGroup:
@@ -279,18 +129,19 @@ class LoraGroup:
                 cure="set tuning.recompute=false",
             )
         places = dict.fromkeys(name for one in adapters for name in one)
-        blocks = None
+        shares = None
         if not torch.is_grad_enabled() and batch.rows.device.type == "cpu":
-            blocks = blocks_of(batch.lengths.tolist(), owners.tolist())
+            n_threads = torch.get_num_threads()
+            shares = Shares.of(batch.lengths.tolist(), owners.tolist(), n_threads)
         modules: dict[str, nn.Module] = {}
-        layout = Layout.of(batch, owners, len(adapters)) if blocks is None else None
+        layout = Layout.of(batch, owners, len(adapters)) if shares is None else None
         for place in places:
             factors = [one.get(place) for one in adapters]
-            if blocks is not None:
-                modules[place] = BlockedLora(factors, blocks)
+            layer = self.backbone.get_submodule(place)
+            if shares is not None:
+                modules[place] = BlockedLora(evened(factors, layer), shares)
             elif layout is not None:
-                stack = Stack.of(factors, self.backbone.get_submodule(place))
-                modules[place] = GroupedLora(stack, layout)
+                modules[place] = GroupedLora(Stack.of(factors, layer), layout)
         with self._attached(modules):
             yield
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.adapters.grouped import LoraGroup, arrange
+from tailorbird.modeling.adapters.blocked import arrange
+from tailorbird.modeling.adapters.grouped import LoraGroup
 from tailorbird.modeling.adapters.own_rows import OwnRows, without_rows
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
 from tailorbird.modeling.first_layer import first_layer
@@ -42,6 +44,10 @@ class ReadyAdapter:
     def temperature(self) -> float:
         """What its logits are divided by; one that has rows says it."""
         return float(self.facts.get("temperature", 1.0))
+
+
+_Run = tuple[ReadyAdapter | None, slice]
+"""Texts of a batch that stand side by side and have the same adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +213,12 @@ def _near_states(
     return near
 
 
-def _shared_states(adapter: ReadyAdapter | None, states: Tensor) -> Tensor:
+def _shared_states(adapters: Sequence[ReadyAdapter | None], states: Tensor) -> Tensor:
     """(B, K, D) in fp32; NaN where an adapter inside of the network had its part in them."""
-    is_shared = adapter is None or not adapter.factors
-    return states.float() if is_shared else torch.full_like(states.float(), torch.nan)
+    has_part = [one is not None and bool(one.factors) for one in adapters]
+    return states.float().masked_fill(
+        torch.tensor(has_part).to(states.device)[:, None, None], torch.nan
+    )
 
 
 def _with_rows(adapter: ReadyAdapter, logits: Tensor, near: Tensor) -> Tensor:
@@ -230,26 +238,26 @@ def _add_heads(
 ) -> None:
     """Put the outputs of each run of texts with the same head to those with the same labels."""
     pooled, near, layers = states
-    is_linear = isinstance(model.head, LinearHead)
-    z = model.head.directions(pooled) if is_linear else pooled
-    shared = tuple(model.labels)
-    start = 0
-    for end in range(1, len(adapters) + 1):
-        adapter = adapters[start]
-        if end < len(adapters) and adapters[end] is adapter:
-            continue
-        if adapter is None or not adapter.head:
-            rows = model.head(pooled[start:end])
-        elif is_linear:
-            # One after another: stacking heads for one product copies all of them, and costs more.
-            own = adapter.head
-            rows = F.linear(z[start:end], own["linear.weight"], own["linear.bias"])
-        else:
-            rows = functional_call(model.head, dict(adapter.head), (z[start:end],))
-        if adapter is not None:
-            rows = _with_rows(adapter, rows, near[start:end])
-        part = parts.setdefault(shared if adapter is None else adapter.labels, _Part())
-        part.at += at[start:end]
+    shared_states = _shared_states(adapters, layers)
+    places = [list(run) for _, run in groupby(range(len(at)), lambda text: id(adapters[text]))]
+    runs = [(adapters[run[0]], slice(run[0], run[-1] + 1)) for run in places]
+    for (adapter, texts), logits in zip(runs, _logits(model, pooled, runs), strict=True):
+        part = parts.setdefault(adapter.labels if adapter else tuple(model.labels), _Part())
+        part.at += at[texts]
+        rows = _with_rows(adapter, logits, near[texts]) if adapter else logits
         part.rows.append(rows.float())
-        part.states.append(_shared_states(adapter, layers[start:end]))
-        start = end
+        part.states.append(shared_states[texts])
+
+
+def _logits(model: Any, pooled: Tensor, runs: Sequence[_Run]) -> list[Tensor]:
+    """(B, D) → (texts, C) for each of *runs*: what the head of its adapter says."""
+    own = [(adapter.head if adapter else None) or {} for adapter, _ in runs]
+    called = list(zip(own, [texts for _, texts in runs], strict=True))
+    if not isinstance(model.head, LinearHead):
+        return [functional_call(model.head, dict(one), (pooled[texts],)) for one, texts in called]
+    # One after another: stacking heads for one product copies all of them, and costs more.
+    z, shared = model.head.directions(pooled), model.head.linear
+    return [
+        F.linear(z[texts], one["linear.weight"], one["linear.bias"]) if one else shared(z[texts])
+        for one, texts in called
+    ]
