@@ -86,13 +86,15 @@ def show(medians: Mapping[str, Mapping[str, float]], result: Mapping[str, Any]) 
     print(json.dumps({**result, "processor": machine}))
 
 
-def peak_gib() -> float:
-    """Most memory that this process has held, in GiB, shared libraries included; 0: not known.
+def peak_gib(pid: int | None = None) -> float:
+    """Most memory that a process has held, in GiB, shared libraries included; 0: not known.
+
+    *pid* is another process than this one.
 
     Read from VmHWM, which begins anew with the program; what getrusage gives a child of a large
     process may be the parent's.
     """
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{pid or 'self'}/status")
     lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
     found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     return int(found[0]) / 2**20 if found else 0.0
