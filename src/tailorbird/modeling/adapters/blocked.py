@@ -24,6 +24,8 @@ from tailorbird.modeling.threads import in_threads
 
 _COPYING = 4
 """Tokens whose products take as long as bringing one adapter beside its neighbours."""
+_LEAST = 128
+"""Tokens that are worth another thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,17 @@ class Shares:
     blocks: list[list[Block]]  # of each thread
 
     @classmethod
-    def of(cls, lengths: Sequence[int], owners: Sequence[int], n_shares: int) -> Shares | None:
-        """For texts with these *lengths* and *owners*, -1 for none: *n_shares* of equal work.
+    def of(cls, lengths: Sequence[int], owners: Sequence[int], n_threads: int) -> Shares | None:
+        """For texts with these *lengths* and *owners*, -1 for none: *n_threads* with equal work.
 
-        None where the texts of an owner do not all stand side by side.
+        Fewer where there is little to do. None where the texts of an owner do not all stand side
+        by side.
 
-        >>> shares = Shares.of([3, 1, 2, 4], [1, 0, 0, -1], 1)
+        >>> shares = Shares.of([3, 1, 2, 4], [1, 0, 0, -1], 2)
         >>> shares.order, shares.blocks
         ([1, 0], [[Block(start=0, n_tokens=3, first=0, n_adapters=2)]])
-        >>> [len(blocks) for blocks in Shares.of([3, 1, 2, 4], [1, 0, 0, -1], 2).blocks]
-        [1, 1]
+        >>> [blocks[0].start for blocks in Shares.of([200, 100, 100], [0, 1, 2], 2).blocks]
+        [0, 200]
         >>> Shares.of([3, 1, 2], [0, 1, 0], 1)
         """
         starts = [0, *accumulate(lengths)]
@@ -72,8 +75,9 @@ class Shares:
         order = [owners[run[0]] for run in runs]
         if len(set(order)) < len(order):
             return None
-        blocks: list[list[Block]] = [[] for _ in range(n_shares)]
         work = sum(starts[run[-1] + 1] - starts[run[0]] + _COPYING for run in runs)
+        n_shares = max(1, min(n_threads, work // _LEAST))
+        blocks: list[list[Block]] = [[] for _ in range(n_shares)]
         done, end = 0, -1
         for number, run in enumerate(runs):
             start, n_tokens = starts[run[0]], starts[run[-1] + 1] - starts[run[0]]
