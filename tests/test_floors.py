@@ -30,6 +30,7 @@ FLOORS = {
     "jobs": 4,
     "plugins": 4,
     "planning": 5,
+    "measuring": 5,
     "evaluation": 4,
     "compression": 5,
     "bundle": 6,
@@ -92,7 +93,7 @@ PASSAGES = {
     ("assistants", "knowledge.words"),  # words that tell what texts are about, in one way
     ("assistants", "serving.access"),  # every route asks who may use it
     ("assistants", "serving.schemas"),  # and all refusals have one form
-    ("api", "evaluation.scope"),  # a part of one stage
+    ("measuring", "evaluation.scope"),  # a part of one stage
     ("api", "evaluation.rate_page"),  # the plot of one verb; no part of a report
     ("folding", "evaluation.doubt_page"),  # the page of one verb; no part of a report
     ("folding", "evaluation.doubts"),  # what one verb finds; the same

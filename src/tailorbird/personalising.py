@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tailorbird import api, data, plugins
+from tailorbird import api, data, measuring, plugins
 from tailorbird.bundle import AdapterStore, registry
 from tailorbird.config import Settings
 from tailorbird.errors import ConfigError
@@ -189,7 +189,7 @@ def go_on(
             if why := _why_no_bundle(run):
                 listener.say(f"no bundle: {why}")
             else:
-                api.measure(run, settings, openings, say=listener.say)
+                measuring.measure(run, settings, openings, say=listener.say)
             found = _personalise(run, settings, listener.say, stop)
             facts = {
                 "run": run.read_json("run.json"),
