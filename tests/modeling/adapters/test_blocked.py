@@ -43,8 +43,8 @@ def test_each_adapter_adds_to_its_own_texts_alone(
     expected = wide.clone()
     owner = torch.repeat_interleave(torch.tensor(owners), torch.tensor(lengths))  # (T,)
     for part, own in zip(expected.chunk(3, 1), factors, strict=True):
-        for number, (a, b, scale) in enumerate(own):
-            part[owner == number] += scale * x[owner == number] @ a.T @ b.T
+        for number, one in enumerate(own):
+            part[owner == number] += one.scale * x[owner == number] @ one.a.T @ one.b.T
 
     found = [
         BlockedLora(evened(own, one), shares) for own, one in zip(factors, layers, strict=True)

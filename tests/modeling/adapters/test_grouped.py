@@ -110,10 +110,12 @@ def test_adapters_of_one_rank_side_by_side_are_as_alone(tmp_path: Path, is_ready
 def test_gradients_of_an_adapter_come_from_its_own_texts_alone(backbone: torch.nn.Module) -> None:
     weights = several(backbone)
     factors = [
-        {place: one._replace(a=one.a.requires_grad_(), b=one.b.requires_grad_()) for place, one in
-         own.lora().items()}
+        {
+            place: LoraFactors(one.a.requires_grad_(), one.b.requires_grad_(), one.scale)
+            for place, one in own.lora().items()
+        }
         for own in weights
-    ]  # fmt: skip
+    ]
     batch = pack(IDS)
     with LoraGroup(backbone).using(factors, batch, torch.tensor(OWNERS)):
         states = backbone(batch)

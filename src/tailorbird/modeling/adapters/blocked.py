@@ -109,7 +109,7 @@ def arrange(lengths: Sequence[int], owners: Sequence[int]) -> list[int]:
 
 def evened(factors: Sequence[LoraFactors | None], layer: nn.Linear) -> list[LoraFactors]:
     """*factors* on *layer* of one rank, filled up with zeros, and scale 1; None adds nothing."""
-    rank = max((one.a.size(0) for one in factors if one is not None), default=1)
+    rank = max((one.rank for one in factors if one is not None), default=1)
     weight = layer.weight
     none = LoraFactors(
         weight.new_zeros(rank, weight.size(1)), weight.new_zeros(weight.size(0), rank), 1.0
@@ -118,11 +118,11 @@ def evened(factors: Sequence[LoraFactors | None], layer: nn.Linear) -> list[Lora
 
 
 def _filled(one: LoraFactors, rank: int) -> LoraFactors:
-    a, b, scale = one
-    missing = rank - a.size(0)
-    if scale == 1 and not missing:
+    missing = rank - one.rank
+    if one.scale == 1 and not missing:
         return one
-    return LoraFactors(F.pad(a, (0, 0, 0, missing)), F.pad(b * scale, (0, missing)), 1.0)
+    b = F.pad(one.b * one.scale, (0, missing))
+    return LoraFactors(F.pad(one.a, (0, 0, 0, missing)), b, 1.0)
 
 
 class BlockedLora(nn.Module):

@@ -85,8 +85,9 @@ def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
     factors: dict[str, LoraFactors] = {}
     plain, own = without_rows(weights)
     if plain.settings.name != "head":
-        for place, (a, b, scale) in plain.lora().items():
-            factors[place] = LoraFactors(a.to(model.device, copy=True), scale * b, 1.0)
+        for place, one in plain.lora().items():
+            a = one.a.to(model.device, copy=True)
+            factors[place] = LoraFactors(a, one.scale * one.b, 1.0)
     head = {name: tensor.to(model.device, copy=True) for name, tensor in weights.head.items()}
     labels = weights.labels or tuple(model.labels)
     _check(model, factors, head, len(labels))
@@ -129,9 +130,9 @@ def _check(
 ) -> None:
     """WeightsError where a tensor has no place in *model*, another shape or is not finite."""
     layers = dict(model.backbone.named_modules())
-    for place, (a, b, _) in factors.items():
-        layer = layers.get(place)
-        if layer is None or (a.shape[1], b.shape[0]) != (layer.in_features, layer.out_features):
+    for place, one in factors.items():
+        layer, sizes = layers.get(place), (one.a.shape[1], one.b.shape[0])
+        if layer is None or sizes != (layer.in_features, layer.out_features):
             raise WeightsError(f"an adapter does not fit {place}", cure="personalise again")
     own = model.head.state_dict()
     if head and head.keys() != own.keys():
@@ -143,7 +144,9 @@ def _check(
                 f"a head's {name} is {tuple(tensor.shape)} for {n_labels} labels",
                 cure="personalise again",
             )
-    tensors = [tensor for one in factors.values() for tensor in one[:2]] + list(head.values())
+    tensors = [tensor for one in factors.values() for tensor in (one.a, one.b)] + list(
+        head.values()
+    )
     if not all(bool(tensor.isfinite().all()) for tensor in tensors):
         raise WeightsError("an adapter holds numbers that are none", cure="personalise again")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,12 +26,18 @@ from tailorbird.errors import ConfigError, WeightsError
 _FACTS, _HEAD, _BODY = "tailorbird", "head.", "backbone."
 
 
-class LoraFactors(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class LoraFactors:
     """The term ``s B A`` that LoRA adds to one weight."""
 
     a: Tensor  # (R, in)
     b: Tensor  # (out, R)
     scale: float
+    rank: int = field(init=False)
+    """R, known without a look at the tensors: those of hundreds of users are in no cache."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", self.a.size(0))
 
 
 def trunk_hash(backbone: nn.Module) -> str:
