@@ -7,6 +7,8 @@ import gc
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,17 @@ FLAGS_THAT_MATTER = (
 )
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block a product takes one thread, whichever thread asks for it."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 @cache
 def time_product(dtype: torch.dtype, device: str = "cpu") -> float:
     """Billions of operations per second of one product in *dtype*; on a CPU, on one core.
@@ -36,17 +49,13 @@ def time_product(dtype: torch.dtype, device: str = "cpu") -> float:
     m, k, n = (128, 384, 1536) if device == "cpu" else (4096, 4096, 4096)
     a = torch.randn(m, k, device=device).to(dtype)
     b = torch.randn(k, n, device=device).to(dtype)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         if a.is_cuda:
             _time_once(a, b)  # the first one loads the library
         best_s, spent_s = float("inf"), 0.0
         while spent_s < 0.02:  # several times where each is quick
             took_s = _time_once(a, b)
             best_s, spent_s = min(best_s, took_s), spent_s + took_s
-    finally:
-        torch.set_num_threads(n_threads)
     return 2 * m * k * n / best_s / 1e9
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tailorbird import hardware
 from tailorbird.config import ModelSettings
 from tailorbird.errors import ConfigError, TuningError
 from tailorbird.jobs.job import Base, Job
@@ -271,13 +272,8 @@ def one_thread() -> Iterator[None]:
     Sums of several threads are rounded in another order, and would make weights depend on how
     many processes share the cores.
     """
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with kept_random():
-            yield
-    finally:
-        torch.set_num_threads(n_threads)
+    with hardware.one_thread(), kept_random():
+        yield
 
 
 @contextmanager

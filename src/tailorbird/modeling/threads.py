@@ -6,13 +6,14 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
 import torch
+
+from tailorbird.hardware import one_thread
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -25,7 +26,7 @@ def in_threads(function: Callable[[S], T], shares: Sequence[S]) -> list[T]:
     [2.0, 3.0]
     """
     mine, *rest = shares
-    with _one_thread():
+    with one_thread():
         waiting = [_pool(len(rest)).submit(_alone, function, share) for share in rest]
         try:
             found = _alone(function, mine)
@@ -43,13 +44,3 @@ def _alone(function: Callable[[S], T], share: S) -> T:
 @cache
 def _pool(n_threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads, thread_name_prefix="tailorbird-products")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

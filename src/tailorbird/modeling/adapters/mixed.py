@@ -144,9 +144,8 @@ def _check(
                 f"a head's {name} is {tuple(tensor.shape)} for {n_labels} labels",
                 cure="personalise again",
             )
-    tensors = [tensor for one in factors.values() for tensor in (one.a, one.b)] + list(
-        head.values()
-    )
+    tensors = [*head.values(), *(one.a for one in factors.values())]
+    tensors += [one.b for one in factors.values()]
     if not all(bool(tensor.isfinite().all()) for tensor in tensors):
         raise WeightsError("an adapter holds numbers that are none", cure="personalise again")
 
