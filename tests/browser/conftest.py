@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SERVER = Path(__file__).parents[1] / "serving" / "server_to_stop.py"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -22,6 +22,8 @@ REPORT = """<!doctype html><title>Report</title>
 <h1>93 % 准确率</h1><script>document.title = "it may run its own script"</script>"""
 
 Open = Callable[..., Page]
+PATIENCE_MS = 20_000
+"""How long a page may take, for machines are shared: no test measures time."""
 NOWHERE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -30,6 +32,7 @@ def browser() -> Iterator[Browser]:
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     if executable is None:
         pytest.fail("no browser was found; install one with: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         opened = playwright.chromium.launch(executable_path=executable, args=flags)
@@ -77,7 +80,7 @@ def visit(browser: Browser, address: str) -> Iterator[Open]:
         context = browser.new_context(locale=locale, viewport={"width": width, "height": 860})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: complain(message.type, message.text, message.location))
         page.on("pageerror", lambda error: complain("error", str(error)))
         page.on("request", lambda request: check(request.url))

@@ -39,6 +39,32 @@ def test_an_example_is_asked_by_one_click(visit: Visit) -> None:
     expect(page.get_by_test_id("answer")).to_have_text("您的包裹正在路上。")
 
 
+def test_enter_brings_the_text_with_it(visit: Visit) -> None:
+    page = visit("/console/try")
+    field = page.get_by_role("textbox")
+    # What was typed has not come yet, as while a page is still connecting.
+    field.evaluate(
+        "e => { e.value = 'I want my money back'; e.dispatchEvent(new KeyboardEvent('keydown',"
+        " {key: 'Enter', bubbles: true, cancelable: true})) }"
+    )
+    expect(page.get_by_test_id("intent")).to_have_text("refund")
+    expect(field).to_have_value("I want my money back")
+
+
+def test_enter_chooses_a_word_while_chinese_is_typed(visit: Visit) -> None:
+    page = visit("/console/try", locale="zh-CN")
+    field = page.get_by_role("textbox")
+    field.fill("退")
+    field.evaluate(
+        "e => e.dispatchEvent(new KeyboardEvent('keydown',"
+        " {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"
+    )
+    field.fill("退款")
+    field.press("Enter")
+    expect(page.get_by_test_id("intent")).to_be_visible()
+    expect(page.get_by_test_id("history")).to_have_count(0)  # one was asked, not two
+
+
 def test_what_is_out_of_scope_is_marked_so(visit: Visit) -> None:
     page = visit("/console/try")
     ask(page, "tell me a joke")

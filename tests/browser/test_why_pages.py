@@ -52,7 +52,7 @@ def test_words_are_coloured_with_a_legend_and_numbers_on_hover(
 ) -> None:
     page = visit("/console/try")
     ask(page, "where is my parcel please")
-    expect(page.get_by_test_id("intent")).to_have_text("parcel")
+    expect(page.get_by_test_id("intent")).to_have_text("parcel", timeout=SOON_MS)
     expect(page.get_by_text("Which words speak for parcel")).to_be_visible(timeout=SOON_MS)
     assert words_of(page) == ["where", "is", "my", "parcel", "please"]
     parcel = page.get_by_test_id("weighed").get_by_text("parcel", exact=True)

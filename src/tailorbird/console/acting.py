@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from tailorbird.console.drawing import text
 from tailorbird.errors import TailorbirdError
@@ -14,6 +16,11 @@ from tailorbird.serving.access import error_said
 
 Result = TypeVar("Result")
 Do = Callable[[], Any]
+ON_ENTER = """(event) => {
+  if (event.isComposing || UNLESS) return;
+  event.preventDefault();
+  emit(event.target.value);
+}"""
 
 
 @runtime_checkable
@@ -52,6 +59,22 @@ def one_line(label: str, value: str = "", *, limit: int = 200, hint: str = "") -
     """A field of one line."""
     field = ui.input(value=value, placeholder=hint or None).classes("tb-field tb-line")
     return field.props(f'borderless dense aria-label="{label}" maxlength={limit}')
+
+
+def on_enter(field: ui.input | ui.textarea, do: Do, *, unless: str = "false") -> None:
+    """Do *do* when Enter is pressed in *field*; *unless* is a condition on the ``event``.
+
+    What stands in the field comes with the key, for of what is typed before a page is connected the
+    key may come first. The Enter that ends the choice of a Chinese character is none.
+    """
+
+    async def send(event: GenericEventArguments) -> None:
+        field.value = event.args
+        done = do()
+        if inspect.isawaitable(done):
+            await done
+
+    field.on("keydown.enter", send, js_handler=ON_ENTER.replace("UNLESS", unless))
 
 
 class Said:

@@ -11,7 +11,7 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.requests import Request
 
-from tailorbird.console.acting import problem_said
+from tailorbird.console.acting import on_enter, problem_said
 from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.drawing import svg, text
 from tailorbird.console.frame import LEAF, PATH, Console, empty_state, frame
@@ -69,13 +69,7 @@ class AskPage:
                 )
                 .classes("tb-field")
             )
-            # Enter sends, but not the Enter that ends the choice of a Chinese character.
-            self._field.on(
-                "keydown.enter",
-                self._send,
-                js_handler="(event) => { if (event.shiftKey || event.isComposing) return; "
-                "event.preventDefault(); emit(); }",
-            )
+            on_enter(self._field, self._send, unless="event.shiftKey")
             with ui.element("div").classes("tb-ask-foot"):
                 text(words["hint"], "tb-hint", tag="span")
                 with (
@@ -169,7 +163,7 @@ class AskPage:
         if not before:
             return
         words = self._words
-        with ui.element("section").classes("tb-history"):
+        with ui.element("section").classes("tb-history").props('data-testid="history"'):
             text(words["history"], tag="h2")
             text(words["history_note"], "tb-hint", tag="p")
             with ui.element("ul"):

@@ -10,7 +10,7 @@ from nicegui import ui
 from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.assistants.service_desk.conversing.attributing import Attributed
 from tailorbird.assistants.service_desk.conversing.desk import Card
-from tailorbird.console.acting import Said, button, many_lines, problem_said
+from tailorbird.console.acting import Said, button, many_lines, on_enter, problem_said
 from tailorbird.console.attribution import show_reasons, show_waiting
 from tailorbird.console.desk_list import reason_in_words
 from tailorbird.console.drawing import svg, text
@@ -29,9 +29,7 @@ SCROLL = (
     "if (t) t.scrollTop = t.scrollHeight;})"
 )
 FOCUS = "setTimeout(() => document.querySelector('.tb-reply textarea')?.focus(), 60)"
-ON_CTRL_ENTER = (
-    "(event) => { if (!(event.ctrlKey || event.metaKey)) return; event.preventDefault(); emit(); }"
-)
+NO_CTRL = "!(event.ctrlKey || event.metaKey)"
 
 
 class ConversationPane:
@@ -77,7 +75,7 @@ class ConversationPane:
             self._field = many_lines(
                 self._words["desk_answer"], limit=MAX_ANSWER_CHARS, hint=self._words["desk_answer"]
             )
-            self._field.on("keydown.enter", self._answer, js_handler=ON_CTRL_ENTER)
+            on_enter(self._field, self._answer, unless=NO_CTRL)
             with ui.element("div").classes("tb-ask-foot"):
                 text(hint, "tb-hint", tag="span")
                 with (

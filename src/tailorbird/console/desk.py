@@ -9,7 +9,7 @@ from starlette.requests import Request
 from tailorbird.assistants.service_desk import ServiceDesk
 from tailorbird.assistants.service_desk.conversing.desk import Card
 from tailorbird.assistants.service_desk.conversing.events import DeskEvent
-from tailorbird.console.acting import one_line
+from tailorbird.console.acting import on_enter, one_line
 from tailorbird.console.conversation import ConversationPane
 from tailorbird.console.desk_list import show_group
 from tailorbird.console.drawing import text
@@ -175,7 +175,8 @@ class DeskPage:
             await self._desk.heartbeat(self._name())
             await self._refresh()
 
-        field.on("blur", rename).on("keydown.enter", rename)
+        field.on("blur", rename)
+        on_enter(field, rename)
 
     def _show_others(self) -> None:
         others = [name for name in self._desk.presence.agents if name != self._name()]

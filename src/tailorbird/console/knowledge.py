@@ -10,7 +10,7 @@ from nicegui import ui
 from sqlalchemy import select
 from starlette.requests import Request
 
-from tailorbird.console.acting import Said, button, one_line
+from tailorbird.console.acting import Said, button, on_enter, one_line
 from tailorbird.console.drawing import text
 from tailorbird.console.frame import (
     PATH,
@@ -92,7 +92,7 @@ class KnowledgePage:
                     limit=MAX_QUESTION_CHARS,
                     hint=words["knowledge_question"],
                 )
-                self._question.on("keydown.enter", self._ask)
+                on_enter(self._question, self._ask)
                 button(words["knowledge_find"], self._ask)
             self._said.build()
             with ui.element("div").props('aria-live="polite"'):

@@ -10,7 +10,7 @@ from nicegui import ui
 from tailorbird.assistants.opinion import OpenOpinion
 from tailorbird.assistants.opinion.finding import Found, read_posts
 from tailorbird.assistants.opinion.proposals import list_proposals
-from tailorbird.console.acting import Said, button, one_line
+from tailorbird.console.acting import Said, button, on_enter, one_line
 from tailorbird.console.drawing import text
 from tailorbird.console.markup import moment
 from tailorbird.console.opinion_posts import sentiment
@@ -78,7 +78,7 @@ class TopicsPage:
                     name = words["opinion_topic_name"]
                     field = one_line(name, limit=MAX_NAME_CHARS, hint=name)
                     do = partial(self._name, row, field)
-                    field.on("keydown.enter", do)
+                    on_enter(field, do)
                     button(words["opinion_make_topic"], do)
                     button(words["opinion_dismiss"], partial(self._dismiss, row), "tb-second")
 

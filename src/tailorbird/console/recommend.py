@@ -12,7 +12,7 @@ from sqlalchemy import select
 from starlette.requests import Request
 
 from tailorbird.assistants.recommend import Event, Listing, Recommender, Wish
-from tailorbird.console.acting import Said, button, one_line
+from tailorbird.console.acting import Said, button, on_enter, one_line
 from tailorbird.console.drawing import text
 from tailorbird.console.frame import (
     PATH,
@@ -102,7 +102,7 @@ class RecommendPage:
         with ui.element("div").classes("tb-asking"):
             name = words["recommend_user"]
             self._field = one_line(name, self._user, hint=name)
-            self._field.on("keydown.enter", self._go)
+            on_enter(self._field, self._go)
             button(words["recommend_show"], self._go)
         with ui.element("div").classes("tb-chip-row"):
             text(words["recommend_lately"], "tb-hint", tag="span")

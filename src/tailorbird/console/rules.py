@@ -7,7 +7,7 @@ import asyncio
 from nicegui import ui
 from starlette.requests import Request
 
-from tailorbird.console.acting import Said, button, intents_of, one_line
+from tailorbird.console.acting import Said, button, intents_of, on_enter, one_line
 from tailorbird.console.drawing import text
 from tailorbird.console.editor import MAX_CHARS, SCRIPT, Editor, place_of
 from tailorbird.console.frame import (
@@ -106,7 +106,7 @@ class RulesPage:
                 self._sentence = one_line(
                     words["rules_sentence"], limit=2000, hint=words["rules_sentence"]
                 )
-                self._sentence.on("keydown.enter", self._try)
+                on_enter(self._sentence, self._try)
                 button(words["rules_try_button"], self._try)
             with ui.element("div").props('aria-live="polite"'):
                 self._result()
