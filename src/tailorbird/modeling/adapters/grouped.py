@@ -1,7 +1,7 @@
 """Several LoRA adapters on one backbone at once: each text of a batch has its own.
 
 With gradients, or on a GPU, tokens are laid out padded for one product of all adapters. Without, on
-a CPU, no token is padded or copied: see `blocked`.
+a CPU, no token is padded or copied: see `segmented`.
 
 Shape letters: T tokens, B texts, G adapters of a batch, M most tokens of one of them, R rank.
 """
@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tailorbird.errors import ConfigError
-from tailorbird.modeling.adapters.blocked import BlockedLora, Shares, evened
+from tailorbird.modeling.adapters.segmented import SegmentedLora, share_out
 from tailorbird.modeling.adapters.weights import LoraFactors
 from tailorbird.modeling.packing import PackedBatch
 
@@ -68,8 +69,19 @@ class Stack:
     @classmethod
     def of(cls, factors: Sequence[LoraFactors | None], layer: nn.Linear) -> Stack:
         """Gradients flow through to each factor; None adds nothing."""
-        own = evened(factors, layer)
-        return cls(torch.stack([one.a for one in own]), torch.stack([one.b for one in own]))
+        rank = max((one.rank for one in factors if one is not None), default=1)
+        weight = layer.weight
+        none = LoraFactors(
+            weight.new_zeros(rank, weight.size(1)), weight.new_zeros(weight.size(0), rank), 1.0
+        )
+        own = [none if one is None else one for one in factors]
+        missing = [rank - one.rank for one in own]
+        return cls(
+            torch.stack([F.pad(one.a, (0, 0, 0, n)) for one, n in zip(own, missing, strict=True)]),
+            torch.stack(
+                [F.pad(one.scale * one.b, (0, n)) for one, n in zip(own, missing, strict=True)]
+            ),
+        )
 
 
 class GroupedLora(nn.Module):
@@ -132,14 +144,14 @@ class LoraGroup:
         shares = None
         if not torch.is_grad_enabled() and batch.rows.device.type == "cpu":
             n_threads = torch.get_num_threads()
-            shares = Shares.of(batch.lengths.tolist(), owners.tolist(), n_threads)
+            shares = share_out(batch.lengths.tolist(), owners.tolist(), n_threads)
         modules: dict[str, nn.Module] = {}
         layout = Layout.of(batch, owners, len(adapters)) if shares is None else None
         for place in places:
             factors = [one.get(place) for one in adapters]
             layer = self.backbone.get_submodule(place)
             if shares is not None:
-                modules[place] = BlockedLora(evened(factors, layer), shares)
+                modules[place] = SegmentedLora(factors, shares)
             elif layout is not None:
                 modules[place] = GroupedLora(Stack.of(factors, layer), layout)
         with self._attached(modules):

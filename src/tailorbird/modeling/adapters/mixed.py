@@ -13,12 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from tailorbird.errors import WeightsError
-from tailorbird.modeling.adapters.blocked import arrange
 from tailorbird.modeling.adapters.grouped import LoraGroup
 from tailorbird.modeling.adapters.own_rows import OwnRows, without_rows
+from tailorbird.modeling.adapters.segmented import arrange, own_linear
 from tailorbird.modeling.adapters.weights import AdapterWeights, LoraFactors
 from tailorbird.modeling.first_layer import first_layer
 from tailorbird.modeling.heads import LinearHead
@@ -87,7 +86,8 @@ def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
     if plain.settings.name != "head":
         for place, one in plain.lora().items():
             a = one.a.to(model.device, copy=True)
-            factors[place] = LoraFactors(a, one.scale * one.b, 1.0)
+            b = (one.scale * one.b.mT).contiguous().mT  # rows of the product side by side
+            factors[place] = LoraFactors(a, b, 1.0)
     head = {name: tensor.to(model.device, copy=True) for name, tensor in weights.head.items()}
     labels = weights.labels or tuple(model.labels)
     _check(model, factors, head, len(labels))
@@ -254,12 +254,12 @@ def _add_heads(
 def _logits(model: Any, pooled: Tensor, runs: Sequence[_Run]) -> list[Tensor]:
     """(B, D) → (texts, C) for each of *runs*: what the head of its adapter says."""
     own = [(adapter.head if adapter else None) or {} for adapter, _ in runs]
-    called = list(zip(own, [texts for _, texts in runs], strict=True))
+    places = [texts for _, texts in runs]
     if not isinstance(model.head, LinearHead):
+        called = zip(own, places, strict=True)
         return [functional_call(model.head, dict(one), (pooled[texts],)) for one, texts in called]
-    # One after another: stacking heads for one product copies all of them, and costs more.
-    z, shared = model.head.directions(pooled), model.head.linear
-    return [
-        F.linear(z[texts], one["linear.weight"], one["linear.bias"]) if one else shared(z[texts])
-        for one, texts in called
-    ]
+    shared = {f"linear.{name}": value for name, value in model.head.linear.named_parameters()}
+    weights, biases = (
+        [(one or shared)[f"linear.{name}"] for one in own] for name in ("weight", "bias")
+    )
+    return own_linear(model.head.directions(pooled), places, weights, biases)

@@ -36,8 +36,13 @@ class LoraFactors:
     rank: int = field(init=False)
     """R, known without a look at the tensors: those of hundreds of users are in no cache."""
 
+    down: Tensor = field(init=False, repr=False)  # (in, R)
+    up: Tensor = field(init=False, repr=False)  # (R, out)
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "rank", self.a.size(0))
+        object.__setattr__(self, "down", self.a.mT)
+        object.__setattr__(self, "up", self.b.mT)
 
 
 def trunk_hash(backbone: nn.Module) -> str:
