@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
-from tailorbird.modeling.adapters.segmented import SegmentedLora, arrange, share_out
+from tailorbird.modeling.adapters.segmented import (
+    SegmentedLora,
+    arrange,
+    own_linear,
+    share_out,
+)
 from tailorbird.modeling.adapters.weights import LoraFactors
 from tailorbird.modeling.threads import in_threads
 
@@ -90,6 +96,20 @@ def test_threads_have_about_as_much_to_do(texts: tuple[list[int], list[int]]) ->
     assert sorted(adapters) == sorted(set(texts[1]) - {-1})
     n_tokens = [sum(one.n_tokens for one in share) for share in shares]
     assert max(n_tokens) < 1.3 * min(n_tokens)
+
+
+@pytest.mark.parametrize("n_runs", [1, 2, 5])
+def test_heads_of_different_sizes_get_their_own_rows(n_runs: int) -> None:
+    torch.manual_seed(0)
+    heads = [nn.Linear(WIDTH, 1 + number) for number in range(n_runs)]
+    starts = [number * (number + 1) // 2 for number in range(n_runs + 1)]  # 1, 2, 3 … rows
+    runs = [slice(*cut) for cut in pairwise(starts)]
+    x = torch.randn(starts[-1], WIDTH)
+    with torch.no_grad():
+        expected = [head(x[run]) for head, run in zip(heads, runs, strict=True)]
+        found = own_linear(x, runs, [one.weight for one in heads], [one.bias for one in heads])
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_what_goes_wrong_in_a_thread_is_raised_once_all_are_done() -> None:
