@@ -116,7 +116,22 @@ def test_the_total_counts_users_not_rows_when_it_says_how_sure_it_is() -> None:
 def test_where_nobody_gains_the_gate_is_at_its_strictest() -> None:
     rows = {"adapter": noisy_users(100, 5, seed=2)}
     shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
-    assert choose_confidence(rows, shrunk) == 0.95
+    assert choose_confidence(rows, shrunk) == pytest.approx(1 - 0.05 / 100)
+
+
+def test_where_nobody_gains_hardly_anyone_leaves_by_chance() -> None:
+    left = {"asked of all": 0, "asked of each": 0}
+    for seed in range(40):
+        rows = {"adapter": noisy_users(200, 8, seed=seed)}
+        shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
+        for how, level in (
+            ("asked of all", choose_confidence(rows, shrunk)),
+            ("asked of each", 0.95),
+        ):
+            chosen = choose(shrunk, np.full(200, 8), confidence=level, none="none")
+            left[how] += chosen.count("adapter")
+    assert left["asked of each"] > 50
+    assert left["asked of all"] == 0
 
 
 def test_where_most_gain_a_little_the_gate_does_not_ask_for_certainty() -> None:
@@ -136,4 +151,5 @@ def test_where_most_gain_a_little_the_gate_does_not_ask_for_certainty() -> None:
 def test_a_row_does_not_choose_its_own_answer() -> None:
     rows = {"adapter": [np.array([gain]) for gain in np.tile([3.0, -3.0], 100)]}
     shrunk = {name: shrink(gains_of(one)) for name, one in rows.items()}
-    assert choose_confidence(rows, shrunk) == 0.95  # in sight of itself each row would seem sure
+    # In sight of itself each row would seem sure.
+    assert choose_confidence(rows, shrunk) == pytest.approx(1 - 0.05 / 200)

@@ -263,12 +263,16 @@ def moment(time: str) -> str:
 
 
 def percent(share: float | None, n_digits: int = 1) -> str:
-    """A share as a percentage; a dash where there is none.
+    """A share as a percentage; a dash where there is none. 100 is only said of all.
 
-    >>> percent(0.93149), percent(None)
-    ('93.1%', '–')
+    >>> percent(0.93149), percent(0.99998), percent(1.0), percent(None)
+    ('93.1%', '99.998%', '100.0%', '–')
     """
-    return "–" if share is None else f"{share * 100:.{n_digits}f}%"
+    if share is None:
+        return "–"
+    while n_digits < 6 and share < 1 and round(share * 100, n_digits) >= 100:
+        n_digits += 1
+    return f"{share * 100:.{n_digits}f}%"
 
 
 def count(number: float | None) -> str:

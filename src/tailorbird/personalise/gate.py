@@ -275,9 +275,11 @@ def choose_confidence(
     The gate is asked with the earlier half of each user's rows, and the later half says what it
     gained, as the rows to come will. Users count alike, however many rows they have. Where the best
     level gains nothing beyond twice its standard error over users, nobody is known to gain by
-    leaving, and the strictest of *levels* is taken. Else it is the best, or a stricter one that is
-    worse by less than the standard error of the difference (the rule of one standard error: Hastie
-    et al., Elements of Statistical Learning, section 7.10).
+    leaving: then the strictest of *levels* is what all users together are asked for, so that one of
+    them leaves by chance in a twentieth of such cases, not a twentieth of them in each (Bonferroni,
+    over users and candidates). Else it is the best, or a stricter one that is worse by less than
+    the standard error of the difference (the rule of one standard error: Hastie et al., Elements of
+    Statistical Learning, section 7.10).
 
     Args:
         rows: gains over the reference of each user's rows, oldest first, by candidate.
@@ -288,7 +290,7 @@ def choose_confidence(
     >>> clear = [0.3 + 0.5 * rng.normal(size=4) for _ in range(200)]
     >>> noise = [rng.normal(size=4) for _ in range(200)]
     >>> [choose_confidence({"a": r}, {"a": shrink(gains_of(r))}) for r in (clear, noise)]
-    [0.95, 0.95]
+    [0.95, 0.99975]
     """
     names = list(rows)
     gains = np.stack([_later_gains(rows[name]) for name in names])  # (K, U)
@@ -304,7 +306,7 @@ def choose_confidence(
     root = np.sqrt(max(1, gains.shape[1]))
     best_of_all = by_user[by_user.sum(1).argmax()]  # (U,)
     if best_of_all.sum() <= NOISE * root * best_of_all.std():
-        return levels[-1]
+        return 1 - (1 - levels[-1]) / max(1, gains.size)
     lead = best_of_all - by_user  # (levels, U)
     return levels[int(np.flatnonzero(lead.sum(1) <= DOUBT * root * lead.std(1))[-1])]
 

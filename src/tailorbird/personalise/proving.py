@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from tailorbird.config import PersonaliseSettings
+from tailorbird.evaluation.words import percent
 from tailorbird.personalise import gate
 from tailorbird.personalise.candidates import (
     CANDIDATES,
@@ -150,7 +151,7 @@ def prove(
         else "asked with earlier validation rows, best on later ones"
     )
     say(f"every user begins with {reference}, by which all together gain most")
-    say(f"to leave it, a gain must be {confidence:.0%} sure ({why})")
+    say(f"to leave it, a gain must be {percent(confidence)} sure ({why})")
     chosen = gate.choose(others, n_rows, confidence=confidence, reference=reference, none=NONE)
     beliefs = [
         {
