@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tailorbird.app import create_app
 from tailorbird.bundle import Bundle, BundleContents, load_bundle, write_bundle
 from tailorbird.config import ServingSettings
 from tailorbird.errors import UnavailableError
+from tailorbird.records import Prediction
 from tailorbird.serving import Answer, Service
 from tailorbird.serving.explainer import reasons_of
 from tailorbird.testing import KeywordPredictor
@@ -52,11 +54,27 @@ async def asked(service: Service, n: int) -> list[Answer]:
 
 
 def check(answers: list[Answer], *bundles: Bundle) -> set[str]:
-    """Each is exactly what its bundle gives; the bundles that there were."""
+    """Each is what its bundle gives; the bundles that there were."""
     given = {one.id: one.predict(TEXTS) for one in bundles}
     for k, answer in enumerate(answers):
-        assert answer.predictions == (given[answer.bundle][k % len(TEXTS)],)
+        (found,) = answer.predictions
+        check_alike(found, given[answer.bundle][k % len(TEXTS)])
     return {answer.bundle for answer in answers}
+
+
+def check_alike(found: Prediction, expected: Prediction) -> None:
+    """But for rounding: on some processors sums depend on how many texts are computed together."""
+    numbers, wanted = (
+        [one.confidence, one.scope_score, *(share for _, share in one.alternatives)]
+        for one in (found, expected)
+    )
+    assert numbers == pytest.approx(wanted, abs=1e-6)
+    assert without_numbers(found) == without_numbers(expected)
+
+
+def without_numbers(one: Prediction) -> Prediction:
+    names = tuple((name, 0.0) for name, _ in one.alternatives)
+    return replace(one, confidence=0.0, scope_score=0.0, alternatives=names)
 
 
 def test_killed_amid_requests_it_loses_none_and_is_ready_again(
@@ -144,7 +162,10 @@ def test_over_http_it_is_the_same_service_and_nothing_is_left_of_it(shop_bundle:
         response = client.post("/v1/predict", json={"texts": TEXTS})
         assert response.status_code == 200
         found = [(row["intent"], row["confidence"]) for row in response.json()["predictions"]]
-        assert found == [(one.intent, one.confidence) for one in shop_bundle.predict(TEXTS)]
+        expected = shop_bundle.predict(TEXTS)
+        assert [intent for intent, _ in found] == [one.intent for one in expected]
+        shares = [one.confidence for one in expected]
+        assert [share for _, share in found] == pytest.approx(shares, abs=1e-6)
         page = client.get("/metrics").text
         (memory,) = re.findall(
             r"^tailorbird_models_process_resident_memory_bytes (\S+)$", page, re.M
