@@ -69,19 +69,15 @@ class Stack:
     @classmethod
     def of(cls, factors: Sequence[LoraFactors | None], layer: nn.Linear) -> Stack:
         """Gradients flow through to each factor; None adds nothing."""
-        rank = max((one.rank for one in factors if one is not None), default=1)
-        weight = layer.weight
-        none = LoraFactors(
-            weight.new_zeros(rank, weight.size(1)), weight.new_zeros(weight.size(0), rank), 1.0
-        )
-        own = [none if one is None else one for one in factors]
-        missing = [rank - one.rank for one in own]
-        return cls(
-            torch.stack([F.pad(one.a, (0, 0, 0, n)) for one, n in zip(own, missing, strict=True)]),
-            torch.stack(
-                [F.pad(one.scale * one.b, (0, n)) for one, n in zip(own, missing, strict=True)]
-            ),
-        )
+        rank = max((len(one.a) for one in factors if one is not None), default=1)
+        a, b = [], []
+        for one in factors:
+            missing = rank - (len(one.a) if one else 0)
+            own_a = one.a if one else layer.weight.new_zeros(0, layer.in_features)
+            own_b = one.scale * one.b if one else layer.weight.new_zeros(layer.out_features, 0)
+            a.append(F.pad(own_a, (0, 0, 0, missing)))
+            b.append(F.pad(own_b, (0, missing)))
+        return cls(torch.stack(a), torch.stack(b))
 
 
 class GroupedLora(nn.Module):

@@ -33,14 +33,11 @@ class LoraFactors:
     a: Tensor  # (R, in)
     b: Tensor  # (out, R)
     scale: float
-    rank: int = field(init=False)
-    """R, known without a look at the tensors: those of hundreds of users are in no cache."""
-
     down: Tensor = field(init=False, repr=False)  # (in, R)
-    up: Tensor = field(init=False, repr=False)  # (R, out)
+    up: Tensor = field(init=False, repr=False)
+    """(R, out); both are views that a batch of hundreds of users need not make again."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rank", self.a.size(0))
         object.__setattr__(self, "down", self.a.mT)
         object.__setattr__(self, "up", self.b.mT)
 
