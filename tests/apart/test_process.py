@@ -90,6 +90,20 @@ def test_what_is_raised_there_is_raised_here(process: Process) -> None:
     assert process.n_starts == 1
 
 
+class Unreadable:
+    """Cannot be made of what is sent of it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("seven",)
+
+
+def test_what_cannot_be_read_there_is_said_and_the_process_goes_on(process: Process) -> None:
+    with pytest.raises(ValueError, match="seven"):
+        process.place(list).ask(Lane.ANSWER, list.append, Unreadable())
+    assert process.place(list).ask(Lane.ANSWER, len) == 0
+    assert process.n_starts == 1
+
+
 def test_what_cannot_be_sent_back_is_said(process: Process) -> None:
     locks = process.place(named("threading:Lock"))
     with pytest.raises(RuntimeError, match=r"lock: .*lock"):

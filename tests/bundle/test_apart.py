@@ -18,7 +18,7 @@ from tailorbird.bundle.apart import ApartBundle
 from tailorbird.bundle.passes import MixedPasses
 from tailorbird.bundle.personal import PersonalBundle
 from tailorbird.config import MethodSettings
-from tailorbird.errors import CorruptBundleError
+from tailorbird.errors import CorruptBundleError, StoreError
 from tailorbird.modeling import adapters, load_model
 from tailorbird.modeling.adapters.weights import AdapterWeights, trunk_hash
 
@@ -84,12 +84,10 @@ def test_users_mixed_in_one_batch_get_what_they_get_here(
 ) -> None:
     users = ["user 0", "nobody", "user 2", "user 1", "user 0", "user 2"]
     ready = [personal.adapter_of(user) for user in users]
-    local = MixedPasses(shop_bundle)
-    own = {
-        user: local.make_ready(weights_of(shop_bundle, int(user[-1])))
-        for user in users
-        if "user" in user
-    }
+    local, store = MixedPasses(shop_bundle), personal.adapters.store
+    found = {user: store.find(user) for user in users}
+    own = {user: local.make_ready(one) for user, one in found.items() if one is not None}
+    assert list(own) == ["user 0", "user 2", "user 1"]
     expected = local.predict_with(TEXTS, [own.get(user) for user in users])
     assert personal.predict_with(TEXTS, ready) == expected
     assert [one and one.hash for one in ready] == [
@@ -117,6 +115,43 @@ def test_adapters_in_use_outlive_the_process_that_held_them(
     os.kill(pid, signal.SIGKILL)
     assert personal.predict_with(TEXTS, ready) == before
     assert process.pid != pid
+
+
+def test_adapters_in_use_outlive_the_files_they_were_read_from(
+    shop_bundle: Bundle, process: Process, tmp_path: Path
+) -> None:
+    store = AdapterStore(tmp_path)
+    store.add("a", weights_of(shop_bundle, 1))
+    served = PersonalBundle(load_bundle(shop_bundle.path), store, 10**7).apart_in(process)
+    served.adapter_of("a")
+    served.adapters.wait()
+    ready = [served.adapter_of("a")] * len(TEXTS)
+    before = served.predict_with(TEXTS, ready)
+    store.add("a", weights_of(shop_bundle, 2))
+    store.compact()  # the version in use is on the disk no more
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    assert served.predict_with(TEXTS, ready) == before
+    served.close()
+
+
+def test_who_was_forgotten_is_answered_by_nobody_elses_adapter_and_the_process_goes_on(
+    shop_bundle: Bundle, process: Process, tmp_path: Path
+) -> None:
+    store = AdapterStore(tmp_path)
+    store.add("a", weights_of(shop_bundle, 1))
+    store.add("b", weights_of(shop_bundle, 2))
+    served = ApartBundle(load_bundle(shop_bundle.path), process)
+    forgotten = store.find("a")
+    assert forgotten is not None
+    store.remove("a")
+    with pytest.raises(StoreError, match="is damaged between"):
+        served.make_ready(forgotten)
+    before, found = process.n_starts, store.find("b")
+    assert found is not None
+    assert served.predict_with(TEXTS[:1], [served.make_ready(found)])
+    assert process.n_starts == before
+    store.close()
 
 
 def test_a_bundle_that_cannot_be_loaded_says_so(

@@ -13,18 +13,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tailorbird.errors import TailorbirdError
+from tailorbird.errors import StoreError, TailorbirdError
 
 if TYPE_CHECKING:
+    from tailorbird.bundle.adapter_files import StoredAdapter
     from tailorbird.bundle.adapter_store import AdapterStore
     from tailorbird.modeling.adapters.mixed import ReadyAdapter
-    from tailorbird.modeling.adapters.weights import AdapterWeights
 
 log = logging.getLogger(__name__)
 
 ENTRY_BYTES = 1000
 """What a user takes beside their adapter, about; all there is of one who has none."""
 LOADER_NICE = 10
+N_TRIES = 3
+"""To load an adapter which is exchanged, moved or removed meanwhile."""
 MAX_LOADING = 10_000
 """Users that wait to be loaded; those beyond are tried again when they ask the next time."""
 
@@ -55,7 +57,7 @@ class AdapterCache:
     def __init__(
         self,
         store: AdapterStore,
-        make_ready: Callable[[AdapterWeights], ReadyAdapter],
+        make_ready: Callable[[StoredAdapter], ReadyAdapter],
         limit_bytes: int,
         *,
         check_s: float = 1.0,
@@ -124,18 +126,20 @@ class AdapterCache:
         self._put(user, entry)
 
     def _entry(self, user: str) -> _Entry:
-        for _ in range(3):
+        for attempt in range(N_TRIES):
             name = ""
             try:
-                weights = self.store.get(user)
-                if weights is None:
+                found = self.store.find(user)
+                if found is None:
                     return _Entry("", None)
-                name = weights.hash
-                ready = self._make_ready(weights)
+                name = found.hash
+                ready = self._make_ready(found)
                 # A removed user's bytes become zeros, but not before the index says so.
                 if self.store.hash_of(user) == name:
                     return _Entry(name, ready)
             except TailorbirdError as error:
+                if isinstance(error, StoreError) and attempt < N_TRIES - 1:
+                    continue  # it was moved after the index was read
                 log.error("an adapter is not used, the shared assistant answers: %s", error)
                 return _Entry(name, None)
             except Exception:  # the thread that loads must live on; the log has all of it

@@ -10,10 +10,12 @@ copied without it and unlinked; it stays readable to those who have it open (POS
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
 import os
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,67 @@ def from_record(memory: Any, start: int, facts: dict[str, Any]) -> AdapterWeight
             tensor = torch.frombuffer(memory, dtype=dtype, count=n_values, offset=first + begin)
         tensors[name] = tensor.view(entry["shape"])
     return AdapterWeights.from_parts({**metadata, "facts": facts}, tensors)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredAdapter:
+    """An adapter where it lies: none of its bytes is read before they are asked for.
+
+    Pickled it says where that is; only if its file is gone it takes its bytes along.
+    """
+
+    hash: str
+    facts: dict[str, Any]
+    path: Path
+    start: int
+    size: int
+    checksum: bytes  # sha256
+    memory: Any = field(repr=False)
+    """The file, mapped: what was there stays there, whatever becomes of the file."""
+
+    def weights(self) -> AdapterWeights:
+        """Views of its file, which become zeros when the last user who has it is removed.
+
+        Raises StoreError where they have, or the bytes are damaged.
+        """
+        end = self.start + self.size
+        with memoryview(self.memory) as view, view[self.start : end] as content:
+            is_whole = hashlib.sha256(content).digest() == self.checksum
+        if not is_whole:
+            raise damaged(self.path, f"is damaged between bytes {self.start:,} and {end:,}")
+        try:
+            weights = from_record(self.memory, self.start, self.facts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise damaged(self.path, f"holds an adapter of another form ({error})") from error
+        weights.__dict__["hash"] = self.hash  # known: computing it reads all bytes again
+        return weights
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        known = self.hash, self.facts, self.path
+        if self.path.exists():
+            return _found, (*known, self.start, self.size, self.checksum)
+        content = bytearray(self.memory[self.start : self.start + self.size])
+        return StoredAdapter, (*known, 0, self.size, self.checksum, content)
+
+
+def _found(
+    name: str, facts: dict[str, Any], path: Path, start: int, size: int, checksum: bytes
+) -> StoredAdapter:
+    try:
+        memory = _mapped(path, start + size)
+    except FileNotFoundError as error:
+        raise damaged(path, "is gone") from error
+    return StoredAdapter(name, facts, path, start, size, checksum, memory)
+
+
+def damaged(path: Path, what: str) -> StoreError:
+    """The error of a segment in *path* which does not hold what it should."""
+    return StoreError(
+        what,
+        where=str(path),
+        cure="put the folder back from a copy; or personalise the user again (tailorbird "
+        "personalise), or remove them (tailorbird forget)",
+    )
 
 
 def write_peft(weights: AdapterWeights, folder: Path, backbone: Any) -> None:
@@ -160,15 +223,7 @@ class Segments:
         known = self._maps.get(segment)
         if known is not None and len(known) >= end:
             return known
-        with self.path(segment).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < end:
-                raise StoreError(
-                    f"ends at byte {size:,} and should hold {end:,}", where=str(self.path(segment))
-                )
-            # Private: torch wants memory that it could write to, and the file never changes.
-            new = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
-        self._maps[segment] = new
+        new = self._maps[segment] = _mapped(self.path(segment), end)
         return new
 
     def read(self, segment: int, at: int, n_bytes: int) -> bytes:
@@ -198,6 +253,15 @@ class Segments:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def _mapped(path: Path, end: int) -> mmap.mmap:
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < end:
+            raise damaged(path, f"ends at byte {size:,} and should hold {end:,}")
+        # Private: torch wants memory that it could write to, and the file never changes.
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
 
 
 def _write(handle: int, at: int, content: bytes) -> None:

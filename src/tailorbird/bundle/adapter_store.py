@@ -24,7 +24,8 @@ from tailorbird.bundle.adapter_files import (
     ALIGNMENT,
     SEGMENT_BYTES,
     Segments,
-    from_record,
+    StoredAdapter,
+    damaged,
     to_record,
     write_peft,
 )
@@ -121,24 +122,41 @@ class AdapterStore:
             index.execute("INSERT OR REPLACE INTO adapter VALUES (?, ?, ?, 1)", (user, name, facts))
         return name
 
-    def get(self, user: str) -> AdapterWeights | None:
-        """The adapter of *user*, views of mapped memory; None where there is none.
+    def find(self, user: str) -> StoredAdapter | None:
+        """Where the adapter of *user* lies; None where there is none.
 
-        The tensors stay as they are whatever happens to the store, but for one thing: when the
-        user is removed they become zeros. Raises StoreError where the bytes are damaged.
+        Raises StoreError where it is not there, as after another process has just moved it: ask
+        again.
         """
         query = (
             "SELECT record.*, facts FROM adapter JOIN record USING (hash)"
             " WHERE user = ? AND is_current"
         )
         self._let_go_of_moved()
-        for attempt in range(5):
-            rows = self._read(query, user)
-            if not rows:
-                return None
-            *fields, facts = rows[0]
+        rows = self._read(query, user)
+        if not rows:
+            return None
+        *fields, facts = rows[0]
+        record = Record(*fields)
+        path = self._segments.path(record.segment)
+        with self._lock:
             try:
-                return self._load(Record(*fields), json.loads(facts))
+                memory = self._segments.map(record.segment, record.start + record.size)
+            except FileNotFoundError as error:
+                raise damaged(path, "is gone") from error
+        known = record.hash, json.loads(facts), path
+        return StoredAdapter(*known, record.start, record.size, record.checksum, memory)
+
+    def get(self, user: str) -> AdapterWeights | None:
+        """The adapter of *user*, views of mapped memory; None where there is none.
+
+        The tensors stay as they are whatever happens to the store, but for one thing: when the
+        user is removed they become zeros. Raises StoreError where the bytes are damaged.
+        """
+        for attempt in range(5):
+            try:
+                found = self.find(user)
+                return None if found is None else found.weights()
             except StoreError:  # moved or removed after the index was read: it says so now
                 if attempt == 4:
                     raise
@@ -321,40 +339,12 @@ class AdapterStore:
                 self._segments.forget_maps(kept)
                 self._seen = seen
 
-    def _load(self, record: Record, facts: dict[str, Any]) -> AdapterWeights:
-        end = record.start + record.size
-        with self._lock:
-            try:
-                memory = self._segments.map(record.segment, end)
-            except FileNotFoundError as error:
-                raise self._damaged(record, "is gone") from error
-            except StoreError as error:
-                raise self._damaged(record, error.what) from error
-        with memoryview(memory) as view, view[record.start : end] as content:
-            is_whole = hashlib.sha256(content).digest() == record.checksum
-        if not is_whole:
-            raise self._damaged(record, f"is damaged between bytes {record.start:,} and {end:,}")
-        try:
-            weights = from_record(memory, record.start, facts)
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(record, f"holds an adapter of another form ({error})") from error
-        weights.__dict__["hash"] = record.hash  # known: computing it reads all bytes again
-        return weights
-
     def _is_whole(self, record: Record) -> bool:
         try:
             content = self._segments.read(record.segment, record.start, record.size)
         except FileNotFoundError:
             return False
         return hashlib.sha256(content).digest() == record.checksum
-
-    def _damaged(self, record: Record, what: str) -> StoreError:
-        return StoreError(
-            what,
-            where=str(self._segments.path(record.segment)),
-            cure="put the folder back from a copy; or personalise the user again (tailorbird "
-            "personalise), or remove them (tailorbird forget)",
-        )
 
 
 def _is_used(index: sqlite3.Connection, name: str) -> bool:

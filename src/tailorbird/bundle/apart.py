@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from tailorbird.apart import Lane, Placed, Process
-from tailorbird.bundle.adapter_files import from_record, to_record
 from tailorbird.bundle.loading import Bundle, Classifier, load_bundle
 from tailorbird.bundle.passes import MixedPasses
-from tailorbird.errors import WeightsError
 from tailorbird.records import Prediction
 
 if TYPE_CHECKING:
+    from tailorbird.bundle.adapter_files import StoredAdapter
     from tailorbird.modeling.adapters.mixed import ReadyAdapter
-    from tailorbird.modeling.adapters.weights import AdapterWeights
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,11 +72,11 @@ class ApartBundle:
         n_threads, mixed = self._process.threads_for(len(texts)), MixedPasses.predict_with
         return self._placed.ask(Lane.ANSWER, _shared, n_threads, mixed, texts, named)
 
-    def make_ready(self, weights: AdapterWeights) -> ApartAdapter:
-        """*weights* in the other process; WeightsError where they belong to another bundle."""
+    def make_ready(self, stored: StoredAdapter) -> ApartAdapter:
+        """*stored* in the other process, which reads it itself; errors as of `MixedPasses`."""
         there: Any = self._placed  # which is the passes themselves where it arrives
-        placed = self._process.place(partial(_ready, there, _Sent(weights)))
-        return ApartAdapter(weights.hash, placed.ask(Lane.ASIDE, _size), placed)
+        placed = self._process.place(partial(_ready, there, stored))
+        return ApartAdapter(stored.hash, placed.ask(Lane.ASIDE, _size), placed)
 
     def aside(
         self, function: Callable[Concatenate[Any, P], T], *given: P.args, **named: P.kwargs
@@ -89,24 +87,6 @@ class ApartBundle:
     def place(self, make: Callable[[], Any]) -> Placed:
         """Another object beside it, for functions that are asked aside."""
         return self._process.place(make)
-
-
-class _Sent:
-    """Weights on their way: views of a file here, a copy of their own where they arrive."""
-
-    def __init__(self, weights: AdapterWeights) -> None:
-        self._weights = weights
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        weights = self._weights
-        return _received, (to_record(weights), dict(weights.facts), weights.hash)
-
-
-def _received(record: bytes, facts: dict[str, Any], name: str) -> AdapterWeights:
-    weights = from_record(bytearray(record), 0, facts)
-    if weights.hash != name:  # the bytes of whoever is forgotten become zeros
-        raise WeightsError(f"adapter {name[:8]} was removed while it was sent")
-    return weights
 
 
 def _opened(path: Path, load_model: Callable[[Path], Classifier]) -> MixedPasses:
@@ -131,8 +111,8 @@ def _shared(
     return predict(passes, texts, *adapters)
 
 
-def _ready(passes: MixedPasses, weights: Any) -> ReadyAdapter:
-    return passes.make_ready(weights)
+def _ready(passes: MixedPasses, stored: StoredAdapter) -> ReadyAdapter:
+    return passes.make_ready(stored)
 
 
 def _size(adapter: ReadyAdapter) -> int:

@@ -14,8 +14,8 @@ from tailorbird.errors import WeightsError
 from tailorbird.records import Prediction
 
 if TYPE_CHECKING:
+    from tailorbird.bundle.adapter_files import StoredAdapter
     from tailorbird.modeling.adapters.mixed import Outputs, ReadyAdapter
-    from tailorbird.modeling.adapters.weights import AdapterWeights
 
 
 class Passes(Protocol):
@@ -29,8 +29,11 @@ class Passes(Protocol):
         """One prediction a text by the adapter beside it, None being the shared assistant."""
         ...
 
-    def make_ready(self, weights: AdapterWeights, /) -> Any:
-        """An adapter for `predict_with`; WeightsError where it belongs to other weights."""
+    def make_ready(self, stored: StoredAdapter, /) -> Any:
+        """An adapter for `predict_with`.
+
+        Raises WeightsError where it belongs to other weights, StoreError where it cannot be read.
+        """
         ...
 
 
@@ -76,10 +79,15 @@ class MixedPasses:
                 predictions[at] = prediction
         return predictions
 
-    def make_ready(self, weights: AdapterWeights) -> ReadyAdapter:
-        """*weights* in memory; WeightsError where they were tuned over others than these."""
+    def make_ready(self, stored: StoredAdapter) -> ReadyAdapter:
+        """*stored* in memory.
+
+        Raises WeightsError where it was tuned over other weights than these, StoreError where it
+        cannot be read.
+        """
         from tailorbird.modeling.adapters.mixed import make_ready
 
+        weights = stored.weights()
         if weights.trunk != self._trunk:
             raise WeightsError(
                 f"adapter {weights.hash[:8]} was tuned over the weights {weights.trunk[:8] or '?'}"

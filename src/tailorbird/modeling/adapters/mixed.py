@@ -82,13 +82,14 @@ def make_ready(model: Any, weights: AdapterWeights) -> ReadyAdapter:
     do not fit *model*.
     """
     factors: dict[str, LoraFactors] = {}
+    device = model.device
     plain, own = without_rows(weights)
     if plain.settings.name != "head":
         for place, one in plain.lora().items():
-            a = one.a.to(model.device, copy=True)
+            a = one.a.to(device, copy=True)
             b = (one.scale * one.b.mT).contiguous().mT  # rows of the product side by side
             factors[place] = LoraFactors(a, b, 1.0)
-    head = {name: tensor.to(model.device, copy=True) for name, tensor in weights.head.items()}
+    head = {name: tensor.to(device, copy=True) for name, tensor in weights.head.items()}
     labels = weights.labels or tuple(model.labels)
     _check(model, factors, head, len(labels))
     pooling = weights.facts.get("pooling", model.pooling)
@@ -144,9 +145,9 @@ def _check(
                 f"a head's {name} is {tuple(tensor.shape)} for {n_labels} labels",
                 cure="personalise again",
             )
-    tensors = [*head.values(), *(one.a for one in factors.values())]
-    tensors += [one.b for one in factors.values()]
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+    tensors = [*head.values(), *(side for one in factors.values() for side in (one.a, one.b))]
+    largest = [one.abs().max() for one in tensors if one.numel()]  # NaN where one of them is
+    if largest and not bool(torch.stack(largest).isfinite().all()):
         raise WeightsError("an adapter holds numbers that are none", cure="personalise again")
 
 
