@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=10_000, help="how many are registered")
     parser.add_argument("--resident", type=int, default=512, help="how many are in memory")
     parser.add_argument("--mixed", type=int, default=256, help="texts of a batch, a user each")
-    parser.add_argument("--batches", type=int, default=20, help="of each side")
+    parser.add_argument("--batches", type=int, default=40, help="of each side")
     parser.add_argument("--requests", type=int, default=500, help="of each kind, one text each")
     parser.add_argument("--block", type=int, default=50, help="requests of a kind at a time")
     parser.add_argument("--rank", type=int, default=8, help="of LoRA")
