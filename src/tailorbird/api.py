@@ -209,9 +209,16 @@ def tune(
     A checkpoint is kept at every validation and every *checkpoint_every_s* seconds; with
     *resume* the run goes on from it, bitwise as if it had never stopped (on the CPU). When
     *stop* says so, the state is kept and the generator ends early, without ``tune.json``.
-    """
-    from tailorbird import planning, tuning
 
+    With ``optimizer.soup`` above 1 so many models are tuned instead, as jobs, which *say* tells of;
+    see `folding.fold`.
+    """
+    from tailorbird import folding, planning, tuning
+
+    if settings.optimizer.soup > 1:
+        seeds = folding.Folds(0, settings.optimizer.soup)
+        folding.fold(run, workspace, settings, seeds, say=say, stop=stop)
+        return
     kept, curve = run.path / CHECKPOINT, run.path / CURVE
     begin(run, "tune", keep_checkpoint=resume)
     saved = tuning.checkpoint.load_checkpoint(kept) if kept.is_file() else None

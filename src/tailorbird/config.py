@@ -183,6 +183,9 @@ class OptimizerSettings:
     )
     ema_decay: float = setting(0.999, "How much of itself the moving average keeps a step.")
     swa_start: float = setting(0.75, "Share of the run after which the plain mean begins.")
+    soup: int = setting(
+        1, "Models of different seeds, whose mean is kept if it wins on validation; 1: one model."
+    )
 
 
 @dataclass(frozen=True, slots=True)

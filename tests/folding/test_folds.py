@@ -14,11 +14,16 @@ import torch
 from tailorbird import api, folding, runs, tuning
 from tailorbird.config import EvaluationSettings, Settings
 from tailorbird.errors import TuningError
-from tailorbird.evaluation.gains import paired_gain
-from tailorbird.folding.choosing import ensemble_in_words, judge_ensemble, soup_in_words
+from tailorbird.folding.choosing import (
+    ensemble_in_words,
+    judge_ensemble,
+    judge_soup,
+    soup_in_words,
+)
 from tailorbird.jobs import JobResult
-from tailorbird.jobs.folds import FoldPlan, LeftOut, can_be_judged, left_out
+from tailorbird.jobs.folds import Floats, FoldPlan, can_be_judged, left_out
 from tailorbird.jobs.soups import Soup
+from tailorbird.metrics import log_softmax
 from tailorbird.modeling import load_model
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.store import Run, Workspace
@@ -86,13 +91,13 @@ def test_label_that_only_one_fold_has_is_not_judged() -> None:
     assert [row for row, is_judged in enumerate(judged) if not is_judged] == [0, 3]
 
 
-def ensemble_of(right: int, n_rows: int = 100) -> LeftOut:
+def ensemble_of(right: int, n_rows: int = 100) -> dict[str, Floats]:
     """A base that is right in 80 rows, and a sure companion with which *right* are."""
     truth_first = np.log([0.9, 0.1]), np.log([0.1, 0.9])
     base = np.array([truth_first[0] if row < 80 else truth_first[1] for row in range(n_rows)])
     sure = np.log([0.999, 0.001]), np.log([0.001, 0.999])
     other = np.array([sure[0] if row < right else sure[1] for row in range(n_rows)])
-    return LeftOut(np.zeros((0, 2)), {"all-seed0": base, "fold0-seed0": other})
+    return {"all-seed0": base, "fold0-seed0": other}
 
 
 def test_ensemble_that_does_not_win_is_not_kept() -> None:
@@ -106,13 +111,81 @@ def test_ensemble_that_does_not_win_is_not_kept() -> None:
     assert "a bundle serves one model" in ensemble_in_words(better, 2)
 
 
-def test_soup_is_told_with_its_reason() -> None:
-    weights = AdapterWeights(Settings().method, 0, {}, {})
-    level = paired_gain([1] * 81 + [0] * 19, [1] * 80 + [0] * 20)
-    assert "not kept" in soup_in_words(level, Soup(weights, (0, 1), 0.81), 4)
-    assert "there is none" in soup_in_words(level, Soup(weights, (0,), 0.8), 4)
-    better = paired_gain([1] * 95 + [0] * 5, [1] * 80 + [0] * 20)
-    assert soup_in_words(better, Soup(weights, (0, 1), 0.95), 4).endswith("; kept")
+def said_of(right: int, sure: float, n_rows: int = 100) -> Floats:
+    """(n_rows, 2) of a model that gives the true class 0 *sure* in *right* rows, else the other."""
+    yes, no = np.log([sure, 1 - sure]), np.log([0.4, 0.6])
+    return np.array([yes if row < right else no for row in range(n_rows)])
+
+
+@pytest.mark.parametrize(
+    ("soup", "wins", "end"),
+    [
+        (said_of(80, 0.8), False, "not kept, since it is no better"),
+        (said_of(95, 0.9), True, "; kept"),
+        (said_of(60, 0.9), False, "not kept, since it is no better"),
+    ],
+)
+def test_soup_is_kept_where_it_is_likelier_by_more_than_chance(
+    soup: Floats, wins: bool, end: str
+) -> None:
+    weights, truth = AdapterWeights(Settings().method, 0, {}, {}), np.zeros(100, dtype=np.int64)
+    judged = judge_soup(soup, [said_of(80, 0.8)], truth, EvaluationSettings())
+    assert judged.wins == wins
+    assert soup_in_words(judged, Soup(weights, (0, 1), 0.9), 4).endswith(end)
+    assert "there is none" in soup_in_words(judged, Soup(weights, (0,), 0.9), 4)
+
+
+def test_soup_of_seeds_is_compared_with_what_a_seed_gives_on_average() -> None:
+    truth, best, worst = np.zeros(100, dtype=np.int64), said_of(90, 0.9), said_of(70, 0.9)
+    judged = judge_soup(best, [best, worst], truth, EvaluationSettings())
+    assert judged.accuracy.current == pytest.approx(0.8)
+    assert judged.wins
+    assert not judge_soup(best, [best], truth, EvaluationSettings()).wins
+
+
+def test_soup_that_is_only_less_sure_of_itself_gains_nothing() -> None:
+    base, truth = said_of(80, 0.8), np.zeros(100, dtype=np.int64)
+    judged = judge_soup(log_softmax(base / 3), [base], truth, EvaluationSettings())
+    assert judged.likelihood.gain.value == pytest.approx(0.0, abs=1e-6)
+    assert not judged.wins
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_soup_of_seeds_stands_in_the_place_of_tuning_and_is_resumed(
+    divided: Run, workspace: Workspace, settings: Settings, method: str
+) -> None:
+    settings = replace(
+        settings,
+        method=replace(settings.method, name=method),
+        optimizer=replace(settings.optimizer, soup=3),
+    )
+    said: list[str] = []
+    stopped = api.tune(
+        divided, workspace, settings, say=said.append, stop=stop_at("1 of 3", said), resume=True
+    )
+    assert list(stopped) == []
+    assert not runs.done(divided, "tune")
+    first = divided.path / "folds" / "all-seed0.safetensors"
+    made_ns = first.stat().st_mtime_ns
+    assert list(api.tune(divided, workspace, settings, say=said.append, resume=True)) == []
+    assert first.stat().st_mtime_ns == made_ns  # it was not tuned again
+    found = divided.read_json("folds.json")
+    members = ["all-seed0", "all-seed1", "all-seed2"]
+    assert list(found["members"]) == found["soup"]["members"] == members
+    assert "folds" not in found
+    assert any(sentence.startswith("soup of 3 of 3: accuracy") for sentence in said)
+    assert any(sentence.startswith("all-seed1, epoch 1.0: loss") for sentence in said)
+
+    model = load_model(divided.path / "model")
+    validation = runs.load_examples(divided)["validation"]
+    truth = torch.tensor([model.labels.index(row.label) for row in validation])
+    right = (model.logits([row.text for row in validation]).argmax(-1) == truth).double().mean()
+    chosen = found["chosen"]
+    assert chosen == ("soup" if found["soup"]["wins"] else found["base"])
+    wanted = found["soup"]["candidate"] if chosen == "soup" else found["members"][chosen]
+    assert right.item() == pytest.approx(wanted)
+    api.evaluate(divided, settings)
+    assert api.bundle(divided, workspace, settings).predict(["refund order qwert please"])
 
 
 def stop_at(sentence: str, said: list[str]) -> Callable[[], bool]:

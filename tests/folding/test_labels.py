@@ -111,5 +111,5 @@ def test_other_tasks_are_refused_with_what_to_do(
     divided: Run, workspace: Workspace, settings: Settings
 ) -> None:
     other = replace(settings, task=replace(settings.task, name="regression"))
-    with pytest.raises(ConfigError, match="folds are made for single_label and pairs"):
+    with pytest.raises(ConfigError, match="folds and soups are made for single_label and pairs"):
         folding.check_labels(divided, workspace, other)

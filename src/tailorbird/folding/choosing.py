@@ -5,22 +5,23 @@ Shape letters: V validation rows, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailorbird import tuning
+from tailorbird import evaluation, tuning
 from tailorbird.config import EvaluationSettings
 from tailorbird.errors import TuningError
 from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.folding.members import Members
 from tailorbird.jobs import JobResult
-from tailorbird.jobs.folds import LeftOut, mean_probs
-from tailorbird.jobs.soups import Soup, greedy_soup
+from tailorbird.jobs.folds import mean_probs, of_validation
+from tailorbird.jobs.soups import Soup, average, greedy_soup
 from tailorbird.jobs.wearing import Wearer
+from tailorbird.metrics import log_softmax
 from tailorbird.modeling.adapters.weights import AdapterWeights
 from tailorbird.modeling.trunk_cache import TrunkCache
 
@@ -39,54 +40,110 @@ class Choice:
     decisions: tuple[str, ...]
 
 
-def choose(members: Members, results: Sequence[JobResult], said: LeftOut) -> Choice:
-    """Compare ensemble and soup with the best single model on validation rows.
+def choose(members: Members, results: Sequence[JobResult]) -> Choice:
+    """Compare ensemble and soup with single models on validation rows.
 
-    When it returns, the model of *members* wears what was chosen. Raises TuningError where no job
-    that leaves no fold out came to an end.
+    Where no fold is left out members differ by their seeds alone. Then the soup is of all of them,
+    and compared with what one of them gives on average: the best of them on these rows is best by
+    luck, mostly. Else it is chosen greedily and compared with the best that leaves no fold out.
+    When this returns, the model of *members* wears what was chosen.
+
+    Raises TuningError where no job that leaves no fold out came to an end.
     """
     base = _best_whole(results)
-    truth = np.asarray(members.given[len(members.plan.fold_of) :])
+    n_rows = len(members.plan.fold_of)
+    truth = np.asarray(members.given[n_rows:])
     settings = members.settings.evaluation
+    said = of_validation(members.plan, results)
     ensemble = judge_ensemble(said, base.name, truth, settings)
-    tokens = tuning.tasks.encode_examples(
-        members.model, members.pool[len(members.plan.fold_of) :]
-    ).tokens
+    tokens = tuning.tasks.encode_examples(members.model, members.pool[n_rows:]).tokens
     cache = TrunkCache(members.settings.model.trunk_cache_mb * 10**6)
     wearer = Wearer(members.model, tokens, cache=cache)
     weights = {one.name: AdapterWeights.load(one.weights) for one in results if one.weights}
     names = list(weights)
-    right = {name: _right(wearer.log_probs(one), truth) for name, one in weights.items()}
-    soup = greedy_soup(
-        list(weights.values()),
-        [float(right[name].mean()) for name in names],
-        lambda one: float(_right(wearer.log_probs(one), truth).mean()),
-    )
-    gain = _gain(_right(wearer.log_probs(soup.weights), truth), right[base.name], settings)
-    keeps_soup = gain.wins and len(soup.members) > 1
+    found = {name: wearer.log_probs(one) for name, one in weights.items()}
+    right = {name: _right(one, truth) for name, one in found.items()}
+
+    def score_of(one: AdapterWeights) -> float:
+        return float(_right(wearer.log_probs(one), truth).mean())
+
+    if members.plan.n_folds:
+        scores = [float(right[name].mean()) for name in names]
+        soup = greedy_soup(list(weights.values()), scores, score_of)
+    else:
+        mean = average(list(weights.values()))
+        soup = Soup(mean, tuple(range(len(weights))), score_of(mean))
+    others = [found[base.name]] if members.plan.n_folds else list(found.values())
+    judged = judge_soup(wearer.log_probs(soup.weights), others, truth, settings)
+    keeps_soup = len(soup.members) > 1 and judged.wins
     chosen = soup.weights if keeps_soup else weights[base.name]
     wearer.put_on(chosen)
     named = [names[number] for number in soup.members]
     facts = {
         "members": {name: float(part.mean()) for name, part in right.items()},
-        "ensemble": _facts(ensemble, len(said.members)),
-        "soup": _facts(gain, len(named)) | {"members": named},
+        "ensemble": _facts(ensemble, len(said)),
+        "soup": judged.to_json() | {"n_members": len(named), "members": named},
     }
     decisions = (
         f"single best: {base.name}, accuracy {right[base.name].mean():.4f} on {len(truth):,} "
         "validation rows",
-        ensemble_in_words(ensemble, len(said.members)),
-        soup_in_words(gain, soup, len(names)),
+        ensemble_in_words(ensemble, len(said)),
+        soup_in_words(judged, soup, len(names)),
     )
     return Choice("soup" if keeps_soup else base.name, base, chosen, facts, decisions)
 
 
+@dataclass(frozen=True, slots=True)
+class SoupGain:
+    """A soup against single models, on the same rows."""
+
+    accuracy: Gain
+    likelihood: Gain
+    """Mean log-likelihood of the true class, each model at the temperature that fits it: it tells
+    more of a row than right or wrong, and being less sure is no gain."""
+
+    @property
+    def wins(self) -> bool:
+        """Whether it is likelier by more than chance, and no less accurate by more than chance."""
+        return self.likelihood.wins and self.accuracy.gain.high >= 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        more = {"log_likelihood": asdict(self.likelihood), "wins": self.wins}
+        return asdict(self.accuracy) | more
+
+
+def judge_soup(
+    soup: NDArray[np.float64],
+    others: Sequence[NDArray[np.float64]],
+    truth: NDArray[np.int64],
+    settings: EvaluationSettings,
+) -> SoupGain:
+    """What (V, C) log-probabilities of a soup gain over what *others* give on average."""
+    right = np.mean([_right(one, truth) for one in others], axis=0)  # (V,)
+    likelihood = np.mean([_likelihood(one, truth) for one in others], axis=0)
+    return SoupGain(
+        _gain(_right(soup, truth), right, settings),
+        _gain(_likelihood(soup, truth), likelihood, settings),
+    )
+
+
 def judge_ensemble(
-    said: LeftOut, base: str, truth: NDArray[np.int64], settings: EvaluationSettings
+    said: Mapping[str, NDArray[np.float64]],
+    base: str,
+    truth: NDArray[np.int64],
+    settings: EvaluationSettings,
 ) -> Gain:
-    """The mean of all members' probabilities against the member *base* alone."""
-    together = mean_probs(list(said.members.values()))  # (V, C)
-    return _gain(_right(together, truth), _right(said.members[base], truth), settings)
+    """The mean of all members' probabilities against the member *base* alone.
+
+    Args:
+        said: (V, C) log-probabilities by member.
+        base: the best single one.
+        truth: (V,) classes.
+        settings: how sure a gain has to be.
+    """
+    together = mean_probs(list(said.values()))  # (V, C)
+    return _gain(_right(together, truth), _right(said[base], truth), settings)
 
 
 def ensemble_in_words(gain: Gain, n_members: int) -> str:
@@ -99,12 +156,16 @@ def ensemble_in_words(gain: Gain, n_members: int) -> str:
     return f"ensemble of {n_members}: accuracy {gain}; {end}"
 
 
-def soup_in_words(gain: Gain, soup: Soup, n_members: int) -> str:
+def soup_in_words(judged: SoupGain, soup: Soup, n_members: int) -> str:
     """What becomes of the soup, and why."""
     if len(soup.members) == 1:
         return f"soup: no second of {n_members} members makes the best one better; there is none"
-    end = "kept" if gain.wins else _why_not(gain)
-    return f"soup of {len(soup.members)} of {n_members}: accuracy {gain}; {end}"
+    worse = judged.accuracy if judged.accuracy.gain.high < 0.0 else judged.likelihood
+    end = "kept" if judged.wins else _why_not(worse)
+    return (
+        f"soup of {len(soup.members)} of {n_members}: accuracy {judged.accuracy}; log-likelihood "
+        f"{judged.likelihood}; {end}"
+    )
 
 
 def _why_not(gain: Gain) -> str:
@@ -127,6 +188,12 @@ def _best_whole(results: Sequence[JobResult]) -> JobResult:
 def _right(log_probs: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """(V,) 1 where the likeliest class is the true one."""
     return np.asarray(log_probs.argmax(axis=1) == truth, dtype=np.float64)
+
+
+def _likelihood(log_probs: NDArray[np.float64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(V,) of the true class, at the temperature that fits best."""
+    scaled = log_softmax(log_probs / evaluation.fit_temperature(log_probs, truth))
+    return np.asarray(scaled[np.arange(len(truth)), truth])
 
 
 def _gain(

@@ -1,4 +1,4 @@
-"""``fold``: in the place of ``tune``, several models of folds and seeds, of which one is kept."""
+"""In the place of ``tune``: several models of folds and seeds, of which one is kept, or a soup."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def fold(
 ) -> dict[str, Any] | None:
     """Tune a model for each fold and seed, and one more a seed on everything; keep the best one.
 
-    Leaves ``model/`` and ``tune.json``, as `api.tune` does, and ``folds.json`` with the scores of
-    each fold on the rows it left out. What is kept is the best model of all training rows, unless a
-    soup of the members beats it on validation by more than chance. None where *stop* ended it:
-    what was done is kept, and another call goes on.
+    Leaves ``model/`` and ``tune.json``, as a tuned run has them, and ``folds.json`` with the scores
+    of each fold on the rows it left out. What is kept is the best model of all training rows,
+    unless a soup of the members beats it on validation by more than chance. None where *stop* ended
+    it: what was done is kept, and another call goes on.
     """
     begin(run, "tune", keep_checkpoint=True)
     members = prepare(run, workspace, settings, folds, say=say, stop=stop)
@@ -50,16 +50,19 @@ def fold(
     results = members.tune(jobs, say=say, stop=stop)
     if results is None:
         return None
-    said = left_out(plan, results, seed=settings.tuning.seed)
-    report = scores_of_folds(members, said)
-    for sentence in _in_words(report):
+    report: dict[str, Any] = {}
+    if plan.n_folds:
+        said = left_out(plan, results, seed=settings.tuning.seed)
+        report = scores_of_folds(members, said)
+    for sentence in _in_words(report) if report else ():
         members.decisions.append(sentence)
         say(sentence)
-    choice = choose(members, results, said)
+    choice = choose(members, results)
     for sentence in choice.decisions:
         members.decisions.append(sentence)
         say(sentence)
-    found = report | choice.facts | {"chosen": choice.name, "n_seeds": folds.n_seeds}
+    kept = {"base": choice.base.name, "chosen": choice.name, "n_seeds": folds.n_seeds}
+    found = report | choice.facts | kept
     run.write_json(FILE, found | {"decisions": members.decisions})
     _keep(members, choice, results)
     (Path(run.path) / CHECKPOINT).unlink(missing_ok=True)  # of a `tune` that this stands in for

@@ -30,9 +30,9 @@ class Folds:
     """How many models there are to be."""
 
     n_folds: int = 5
-    """Parts of the training rows, each left out once; two or more."""
+    """Parts of the training rows, each left out once; two or more, or 0: none is left out."""
     n_seeds: int = 1
-    """Models of each part."""
+    """Models of each part, and of all of them."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Members:
         def keep(name: str, report: StepReport) -> bool:
             with (curves / f"{name}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(report), ensure_ascii=False) + "\n")
+            score, value = next(iter(report.metrics.items()))
+            say(f"{name}, epoch {report.epoch:.1f}: loss {report.loss:.3f}, {score} {value:.3f}")
             return False
 
         def tell(sentence: str) -> None:
@@ -128,13 +130,15 @@ def prepare(
         say(sentence)
 
     task = tuning.tasks.find_task(settings.task.name)
-    fold_of = data.tasks.assign_folds(
-        splits["train"],
-        folds.n_folds,
-        "pairs" if task.name == "pairs" else "single_label",
-        settings=settings.split,
-        note=decide,
-    )
+    fold_of = [-1] * len(splits["train"])
+    if folds.n_folds:
+        fold_of = data.tasks.assign_folds(
+            splits["train"],
+            folds.n_folds,
+            "pairs" if task.name == "pairs" else "single_label",
+            settings=settings.split,
+            note=decide,
+        )
     backbone, model = planning.untuned(splits, workspace, settings, decide)
     model_settings = replace(settings.model, max_tokens=model.tokenizer.max_tokens)
     if settings.model.freeze_layers == "auto":
@@ -167,9 +171,10 @@ def _splits(run: Run, settings: Settings, folds: Folds) -> dict[str, list[Exampl
     """The examples of the run, after a check that folds can be made of them."""
     if settings.task.name not in TASKS:
         raise ConfigError(
-            f"folds are made for {' and '.join(TASKS)}, and the task is {settings.task.name}",
+            f"folds and soups are made for {' and '.join(TASKS)}, and the task is "
+            f"{settings.task.name}",
             where=f"run {run.name}",
-            cure="tune without folds",
+            cure="tune without folds, with optimizer.soup=1",
         )
     if folds.n_seeds < 1:
         raise ConfigError(f"{folds.n_seeds} seeds tune nothing", cure="use one or more")

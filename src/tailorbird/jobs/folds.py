@@ -32,6 +32,7 @@ class FoldPlan:
     """Which fold each of the N divided rows is in, and how many seeds each fold is tuned with."""
 
     fold_of: tuple[int, ...]
+    """-1: in none, where there are no folds."""
     n_validation: int
     labels: tuple[str, ...]
     """Of the heads' outputs."""
@@ -114,7 +115,7 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
     """
     n_rows, found = len(plan.fold_of), {result.name: result for result in results}
     log_probs = np.full((n_rows + plan.n_validation, len(plan.labels)), np.nan)
-    members: dict[str, Floats] = {}
+    members = of_validation(plan, results)
     of_folds = []
     for fold in range(plan.n_folds):
         rows, said = plan.rows(fold), []
@@ -123,7 +124,6 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
             if result is not None and result.outputs is not None:
                 outputs = log_softmax(np.load(result.outputs))  # (rows + V, C)
                 said.append(outputs[: len(rows)])
-                members[result.name] = outputs[len(rows) :]
                 of_folds.append(members[result.name])
         if not said:
             raise TuningError(
@@ -132,10 +132,16 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
             )
         log_probs[rows] = mean_probs(said)
     log_probs[plan.validation] = mean_probs(of_folds)
-    for result in results:
-        if result.name not in members and result.outputs is not None:
-            members[result.name] = log_softmax(np.load(result.outputs))[-plan.n_validation :]
     return LeftOut(log_probs, members)
+
+
+def of_validation(plan: FoldPlan, results: Sequence[JobResult]) -> dict[str, Floats]:
+    """(V, C) log-probabilities of validation rows, by each job that came to an end."""
+    return {
+        result.name: log_softmax(np.load(result.outputs))[-plan.n_validation :]
+        for result in results
+        if result.outputs is not None
+    }
 
 
 def mean_probs(log_probs: Sequence[Floats]) -> Floats:

@@ -106,7 +106,7 @@ def _side_by_side(members: Sequence[AdapterWeights]) -> tuple[Any, dict[str, Ten
 
 @dataclass(frozen=True, slots=True)
 class Soup:
-    """What a greedy choice of members came to."""
+    """The mean of some members."""
 
     weights: AdapterWeights
     members: tuple[int, ...]
