@@ -11,6 +11,7 @@ its thresholds on validation.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +25,14 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from benchmarks import ours, peers
+from benchmarks.building import SCREEN
 from benchmarks.trainer import load_tokenizer, padded, rows_for
 from tailorbird.assistants.opinion.reading.texts import pieces_of
 from tailorbird.config import Settings, override_settings
 from tailorbird.evaluation import measure_baselines
+from tailorbird.folding.choosing import judge_soup
 from tailorbird.hardware import compute_dtype
+from tailorbird.metrics import log_softmax
 from tailorbird.metrics.labels import apply_thresholds, micro_f1_of_labels
 from tailorbird.modeling import TextModel, save_model
 from tailorbird.records import Example
@@ -89,6 +93,33 @@ def tuned(
         pass
     kind.finish(model, divided.validation)
     return model.eval()
+
+
+@torch.no_grad()
+def souped(divided: Divided, folder: BackboneFolder, settings: Settings) -> TextModel:
+    """The mean of ``optimizer.soup`` models of different seeds where it wins, as in a build.
+
+    Else the best of them on validation.
+    """
+    first, n_members = settings.tuning.seed, max(1, settings.optimizer.soup)
+    members = []
+    for seed in range(first, first + n_members):
+        own = replace(settings, tuning=replace(settings.tuning, seed=seed))
+        with torch.enable_grad():
+            members.append(tuned(divided, folder, own))
+    rows = encode_examples(members[0], divided.validation)
+    truth = rows.targets.numpy()
+    said = [log_softmax(one.logits(rows.tokens).numpy()) for one in members]
+    best = members[int(np.argmax([(one.argmax(-1) == truth).mean() for one in said]))]
+    soup = copy.deepcopy(members[0])
+    parts = [dict(one.named_parameters()) for one in members]
+    for name, parameter in soup.named_parameters():
+        parameter.copy_(torch.stack([part[name] for part in parts]).mean(0))
+    judged = judge_soup(
+        log_softmax(soup.logits(rows.tokens).numpy()), said, truth, settings.evaluation
+    )
+    SCREEN.print(f"soup of {n_members}: {judged.accuracy}, {judged.likelihood}", markup=False)
+    return soup if judged.wins else best
 
 
 def score(model: TextModel, rows: Sequence[Example], name: str) -> float:

@@ -42,7 +42,7 @@ from benchmarks.opinion_sides import (
     peer_options,
     pretrained,
     score,
-    tuned,
+    souped,
 )
 from benchmarks.sets import held_out, read_pairs, shuffled
 from tailorbird.config import SplitSettings
@@ -87,7 +87,8 @@ def measure(
     settings, folder = settings_for(options), ours.backbone(backbone)
 
     def by_ours(part: Divided, folder: object = folder) -> float:
-        return score(tuned(part, folder, settings), part.test, "accuracy")  # type: ignore[arg-type]
+        model = souped(part, folder, settings)  # type: ignore[arg-type]
+        return score(model, part.test, "accuracy")
 
     sides: dict[str, Callable[[Divided], float]] = {"": by_ours, "_tfidf": by_words}
     if not options.no_peer:
