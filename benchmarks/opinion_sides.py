@@ -118,7 +118,11 @@ def souped(divided: Divided, folder: BackboneFolder, settings: Settings) -> Text
     judged = judge_soup(
         log_softmax(soup.logits(rows.tokens).numpy()), said, truth, settings.evaluation
     )
-    SCREEN.print(f"soup of {n_members}: {judged.accuracy}, {judged.likelihood}", markup=False)
+    SCREEN.print(
+        f"soup of {n_members}: {judged.accuracy}, {judged.likelihood}",
+        markup=False,
+        soft_wrap=True,
+    )
     return soup if judged.wins else best
 
 
