@@ -210,12 +210,12 @@ def tune(
     *resume* the run goes on from it, bitwise as if it had never stopped (on the CPU). When
     *stop* says so, the state is kept and the generator ends early, without ``tune.json``.
 
-    With ``optimizer.soup`` above 1 so many models are tuned instead, as jobs, which *say* tells of;
-    see `folding.fold`.
+    With an ``optimizer.soup`` that is not 1 so many models are tuned instead, as jobs, which *say*
+    tells of; see `folding.fold` and its errors.
     """
     from tailorbird import folding, planning, tuning
 
-    if settings.optimizer.soup > 1:
+    if settings.optimizer.soup != 1:
         seeds = folding.Folds(0, settings.optimizer.soup)
         folding.fold(run, workspace, settings, seeds, say=say, stop=stop)
         return

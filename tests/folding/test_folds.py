@@ -13,7 +13,7 @@ import torch
 
 from tailorbird import api, folding, runs, tuning
 from tailorbird.config import EvaluationSettings, Settings
-from tailorbird.errors import TuningError
+from tailorbird.errors import ConfigError, TuningError
 from tailorbird.folding.choosing import (
     ensemble_in_words,
     judge_ensemble,
@@ -223,6 +223,12 @@ def test_folds_take_the_place_of_tuning_and_are_resumed(
     api.evaluate(divided, settings)
     bundle = api.bundle(divided, workspace, settings)
     assert bundle.predict(["refund order qwert please"])[0].intent == "refund"
+
+
+def test_soup_of_nothing_is_refused(divided: Run, workspace: Workspace, settings: Settings) -> None:
+    none = replace(settings, optimizer=replace(settings.optimizer, soup=0))
+    with pytest.raises(ConfigError, match=r"0 seeds tune nothing; use one or more .*soup"):
+        list(api.tune(divided, workspace, none))
 
 
 def test_single_best_is_kept_as_it_was_tuned(

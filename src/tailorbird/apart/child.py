@@ -13,7 +13,6 @@ import gc
 import importlib
 import logging
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -90,17 +89,15 @@ def serve(line: Connection, lower_by: int = 0) -> None:
             os.setpriority(*own, os.getpriority(*own) + lower_by)  # beyond 19 it is 19
     with contextlib.suppress(EOFError, OSError):
         while True:
-            _send(line, _answer_to(line.recv_bytes()))
-
-
-def _answer_to(content: bytes) -> Reply:
-    try:
-        question = pickle.loads(content)  # from the process that started this one, and nobody else
-    except MissingError as error:
-        return Reply("missing", error.number)
-    except Exception as error:  # what is asked for is not known here
-        return Reply("failed", error)
-    return answer(question)
+            try:
+                reply = answer(line.recv())
+            except (EOFError, OSError):
+                raise
+            except MissingError as error:  # found while the arguments were read
+                reply = Reply("missing", error.number)
+            except Exception as error:  # what is asked for is not known here, or cannot be made
+                reply = Reply("failed", error)
+            _send(line, reply)
 
 
 def _send(line: Connection, reply: Reply) -> None:

@@ -177,7 +177,11 @@ def _splits(run: Run, settings: Settings, folds: Folds) -> dict[str, list[Exampl
             cure="tune without folds, with optimizer.soup=1",
         )
     if folds.n_seeds < 1:
-        raise ConfigError(f"{folds.n_seeds} seeds tune nothing", cure="use one or more")
+        raise ConfigError(
+            f"{folds.n_seeds} seeds tune nothing",
+            where=f"run {run.name}",
+            cure="use one or more (--seeds, or optimizer.soup)",
+        )
     if not done(run, "split"):
         raise StoreError("split has not been done", where=f"run {run.name}", cure="split first")
     splits = load_examples(run)
