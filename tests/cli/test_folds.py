@@ -93,7 +93,11 @@ def test_folds_stand_in_the_place_of_tune(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("words", "kind", "sentence"),
     [
-        (("folds", "--set", "task.name=ranking"), ConfigError, "folds and soups are made for single_label"),
+        (
+            ("folds", "--set", "task.name=ranking"),
+            ConfigError,
+            "folds and soups are made for single_label",
+        ),
         (("check-labels", "--how", "guess"), ConfigError, "'guess' is no way"),
         (("folds", "--run", "nobody"), StoreError, "nobody"),
     ],
