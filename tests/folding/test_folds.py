@@ -69,8 +69,8 @@ def test_probabilities_of_seeds_are_averaged_and_each_stands_at_its_row(tmp_path
     said = left_out(PLAN, results)
     row = np.arange(10.0)
     wanted = (1 / (1 + np.exp(-row)) + 1 / (1 + np.exp(-row - 2))) / 2
-    assert np.allclose(np.exp(said.log_probs[:, 0]), wanted, atol=1e-6)
-    assert len(said.members) == 6
+    assert np.allclose(np.exp(said[:, 0]), wanted, atol=1e-6)
+    assert said.shape == (10, 2)
 
 
 def test_fold_of_which_no_seed_came_to_an_end_is_named(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_soup_is_kept_where_it_is_likelier_by_more_than_chance(
     weights, truth = AdapterWeights(Settings().method, 0, {}, {}), np.zeros(100, dtype=np.int64)
     judged = judge_soup(soup, [said_of(80, 0.8)], truth, EvaluationSettings())
     assert judged.wins == wins
-    assert soup_in_words(judged, Soup(weights, (0, 1), 0.9), 4).endswith(end)
-    assert "there is none" in soup_in_words(judged, Soup(weights, (0,), 0.9), 4)
+    assert soup_in_words(judged, Soup(weights, (0, 1)), 4).endswith(end)
+    assert "there is none" in soup_in_words(judged, Soup(weights, (0,)), 4)
 
 
 def test_soup_of_seeds_is_compared_with_what_a_seed_gives_on_average() -> None:

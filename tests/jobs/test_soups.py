@@ -79,7 +79,7 @@ def test_greedy_soup_leaves_out_the_member_that_spoils_it() -> None:
     soup = greedy_soup(members, [score_of(member) for member in members], score_of)
     # 0.6, with -0.8: -0.1; with 1.0: 0.267, worse; with 5.0: worse.
     assert soup.members == (2, 3)
-    assert soup.score == pytest.approx(-0.1)
+    assert score_of(soup.weights) == pytest.approx(-0.1)
 
 
 def test_greedy_soup_is_never_worse_than_its_best_member() -> None:

@@ -18,7 +18,7 @@ from tailorbird.errors import TuningError
 from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.folding.members import Members
 from tailorbird.jobs import JobResult
-from tailorbird.jobs.folds import mean_probs, of_validation
+from tailorbird.jobs.folds import mean_probs
 from tailorbird.jobs.soups import Soup, average, greedy_soup
 from tailorbird.jobs.wearing import Wearer
 from tailorbird.metrics import log_softmax
@@ -54,8 +54,6 @@ def choose(members: Members, results: Sequence[JobResult]) -> Choice:
     n_rows = len(members.plan.fold_of)
     truth = np.asarray(members.given[n_rows:])
     settings = members.settings.evaluation
-    said = of_validation(members.plan, results)
-    ensemble = judge_ensemble(said, base.name, truth, settings)
     tokens = tuning.tasks.encode_examples(members.model, members.pool[n_rows:]).tokens
     cache = TrunkCache(members.settings.model.trunk_cache_mb * 10**6)
     wearer = Wearer(members.model, tokens, cache=cache)
@@ -63,17 +61,17 @@ def choose(members: Members, results: Sequence[JobResult]) -> Choice:
     names = list(weights)
     found = {name: wearer.log_probs(one) for name, one in weights.items()}
     right = {name: _right(one, truth) for name, one in found.items()}
-
-    def score_of(one: AdapterWeights) -> float:
-        return float(_right(wearer.log_probs(one), truth).mean())
-
+    ensemble = judge_ensemble(found, base.name, truth, settings)
     if members.plan.n_folds:
-        scores = [float(right[name].mean()) for name in names]
-        soup = greedy_soup(list(weights.values()), scores, score_of)
+        others = [found[base.name]]
+        soup = greedy_soup(
+            list(weights.values()),
+            [float(right[name].mean()) for name in names],
+            lambda one: float(_right(wearer.log_probs(one), truth).mean()),
+        )
     else:
-        mean = average(list(weights.values()))
-        soup = Soup(mean, tuple(range(len(weights))), score_of(mean))
-    others = [found[base.name]] if members.plan.n_folds else list(found.values())
+        others = list(found.values())
+        soup = Soup(average(list(weights.values())), tuple(range(len(weights))))
     judged = judge_soup(wearer.log_probs(soup.weights), others, truth, settings)
     keeps_soup = len(soup.members) > 1 and judged.wins
     chosen = soup.weights if keeps_soup else weights[base.name]
@@ -81,13 +79,13 @@ def choose(members: Members, results: Sequence[JobResult]) -> Choice:
     named = [names[number] for number in soup.members]
     facts = {
         "members": {name: float(part.mean()) for name, part in right.items()},
-        "ensemble": _facts(ensemble, len(said)),
+        "ensemble": _facts(ensemble, len(found)),
         "soup": judged.to_json() | {"n_members": len(named), "members": named},
     }
     decisions = (
         f"single best: {base.name}, accuracy {right[base.name].mean():.4f} on {len(truth):,} "
         "validation rows",
-        ensemble_in_words(ensemble, len(said)),
+        ensemble_in_words(ensemble, len(found)),
         soup_in_words(judged, soup, len(names)),
     )
     return Choice("soup" if keeps_soup else base.name, base, chosen, facts, decisions)

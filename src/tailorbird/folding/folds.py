@@ -15,7 +15,7 @@ from tailorbird.evaluation.intervals import bootstrap
 from tailorbird.folding.choosing import Choice, choose
 from tailorbird.folding.members import Folds, Members, Say, prepare
 from tailorbird.jobs import JobResult
-from tailorbird.jobs.folds import LeftOut, left_out
+from tailorbird.jobs.folds import Floats, left_out
 from tailorbird.metrics.classification import confusion, expected_calibration_error
 from tailorbird.modeling import save_model
 from tailorbird.runs import CHECKPOINT, CURVE, begin
@@ -52,8 +52,7 @@ def fold(
         return None
     report: dict[str, Any] = {}
     if plan.n_folds:
-        said = left_out(plan, results, seed=settings.tuning.seed)
-        report = scores_of_folds(members, said)
+        report = scores_of_folds(members, left_out(plan, results, seed=settings.tuning.seed))
     for sentence in _in_words(report) if report else ():
         members.decisions.append(sentence)
         say(sentence)
@@ -69,11 +68,11 @@ def fold(
     return found
 
 
-def scores_of_folds(members: Members, said: LeftOut) -> dict[str, Any]:
+def scores_of_folds(members: Members, said: Floats) -> dict[str, Any]:
     """Accuracy with its interval of each fold, and of all rows left out; their calibration."""
     plan, settings = members.plan, members.settings.evaluation
     n_rows, n_classes = len(plan.fold_of), len(plan.labels)
-    truth, log_probs = np.asarray(members.given[:n_rows]), said.log_probs[:n_rows]
+    truth, log_probs = np.asarray(members.given[:n_rows]), said[:n_rows]
     predicted = log_probs.argmax(axis=1)
 
     def scored(rows: Sequence[int]) -> dict[str, Any]:

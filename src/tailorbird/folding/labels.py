@@ -116,7 +116,7 @@ def judge(
         return None
     said = left_out(members.plan, results, seed=settings.tuning.seed)
     given = members.given
-    probs = calibrated(said.log_probs, given)
+    probs = calibrated(said, given)
     return Judged(members, probs, can_be_judged(members.plan, given))
 
 

@@ -96,18 +96,10 @@ def fold_name(fold: int, seed: int) -> str:
     return f"fold{fold}-seed{seed}"
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """What was said of rows by models that were not trained on them."""
+def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> Floats:
+    """(N + V, C) log-probabilities by models that were not trained on the rows.
 
-    log_probs: Floats
-    """(N + V, C) of divided rows by the seeds of their fold, of validation rows by all folds."""
-    members: Mapping[str, Floats]
-    """(V, C) log-probabilities of validation rows, by job."""
-
-
-def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> LeftOut:
-    """Gather the outputs of jobs; each divided row is covered by every seed of its fold.
+    Divided rows are covered by every seed of their fold, validation rows by all folds.
 
     A job that failed is done without where another seed of its fold did not.
 
@@ -115,7 +107,6 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
     """
     n_rows, found = len(plan.fold_of), {result.name: result for result in results}
     log_probs = np.full((n_rows + plan.n_validation, len(plan.labels)), np.nan)
-    members = of_validation(plan, results)
     of_folds = []
     for fold in range(plan.n_folds):
         rows, said = plan.rows(fold), []
@@ -124,7 +115,7 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
             if result is not None and result.outputs is not None:
                 outputs = log_softmax(np.load(result.outputs))  # (rows + V, C)
                 said.append(outputs[: len(rows)])
-                of_folds.append(members[result.name])
+                of_folds.append(outputs[len(rows) :])
         if not said:
             raise TuningError(
                 f"no model of fold {fold} came to an end: {_why(found, fold, seed)}",
@@ -132,16 +123,7 @@ def left_out(plan: FoldPlan, results: Sequence[JobResult], *, seed: int = 0) -> 
             )
         log_probs[rows] = mean_probs(said)
     log_probs[plan.validation] = mean_probs(of_folds)
-    return LeftOut(log_probs, members)
-
-
-def of_validation(plan: FoldPlan, results: Sequence[JobResult]) -> dict[str, Floats]:
-    """(V, C) log-probabilities of validation rows, by each job that came to an end."""
-    return {
-        result.name: log_softmax(np.load(result.outputs))[-plan.n_validation :]
-        for result in results
-        if result.outputs is not None
-    }
+    return log_probs
 
 
 def mean_probs(log_probs: Sequence[Floats]) -> Floats:

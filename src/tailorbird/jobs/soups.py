@@ -111,7 +111,6 @@ class Soup:
     weights: AdapterWeights
     members: tuple[int, ...]
     """Numbers of the members, in the order in which they were taken."""
-    score: float
 
 
 def greedy_soup(
@@ -128,12 +127,11 @@ def greedy_soup(
         score_of: the score of a soup on the same rows.
     """
     order = sorted(range(len(members)), key=lambda number: -scores[number])
-    chosen = order[:1]
-    best = Soup(members[order[0]], (order[0],), scores[order[0]])
+    best, best_score = Soup(members[order[0]], (order[0],)), scores[order[0]]
     for number in order[1:]:
-        weights = average([members[other] for other in (*chosen, number)])
+        chosen = (*best.members, number)
+        weights = average([members[other] for other in chosen])
         score = score_of(weights)
-        if score >= best.score:
-            chosen.append(number)
-            best = Soup(weights, tuple(chosen), score)
+        if score >= best_score:
+            best, best_score = Soup(weights, chosen), score
     return best
