@@ -16,6 +16,7 @@ FLOORS = {
     "records": 0,
     "config": 0,
     "overriding": 0,
+    "assistant_settings": 0,
     "text": 0,
     "apart": 1,
     "store": 1,

@@ -20,18 +20,13 @@ from fastapi.responses import RedirectResponse
 
 from tailorbird import __version__
 from tailorbird.apart import Process
+from tailorbird.assistant_settings import DeskSettings, ListSettings, OpinionSettings
 from tailorbird.assistants.opinion import OpenOpinion, WatchSettings, open_opinion
 from tailorbird.assistants.opinion.gathering.tagging import TunedTags
 from tailorbird.assistants.recommend import OpenRecommend, open_recommend
 from tailorbird.assistants.service_desk import OpenDesk, open_service_desk
 from tailorbird.bundle import Bundle, load_bundle, personal, registry
-from tailorbird.config import (
-    AccessSettings,
-    DeskSettings,
-    ListSettings,
-    OpinionSettings,
-    ServingSettings,
-)
+from tailorbird.config import AccessSettings, ServingSettings
 from tailorbird.connectors import Web
 from tailorbird.console import CONSOLE_POLICY, mount_console
 from tailorbird.errors import ConfigError

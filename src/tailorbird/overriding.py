@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tailorbird.errors import ConfigError
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Sections = TypeVar("Sections", bound=DataclassInstance)
+
+
+def setting(default: Any, sentence: str) -> Any:
+    """A dataclass field with its *default* and the *sentence* that help texts and docs show."""
+    return field(default=default, metadata={"doc": sentence})
 
 
 def parse_literal(raw: str) -> Any:

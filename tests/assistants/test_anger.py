@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.anger import anger_in
-from tailorbird.config import DeskSettings
 
 LIMIT = DeskSettings().anger
 

@@ -24,6 +24,7 @@ from schemathesis import GenerationMode
 from tests.assistants.desk_fakes import TEMPLATES, FakeKnowledge, FakeService
 
 from tailorbird.app import create_app
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.deciding import (
     Attendant,
     Decision,
@@ -34,7 +35,7 @@ from tailorbird.assistants.service_desk.answering.decision import Turn
 from tailorbird.assistants.service_desk.answering.phrases import REFUSAL
 from tailorbird.assistants.service_desk.http.chat_routes import chat_routes
 from tailorbird.assistants.service_desk.http.chat_schemas import ChatCompletion, ChatErrorResponse
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.serving.access import Person
 from tailorbird.testing import KeywordPredictor

@@ -26,6 +26,7 @@ from tests.assistants.desk_fakes import (
     visitor,
 )
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.deciding import (
     Attendant,
     Decision,
@@ -36,7 +37,7 @@ from tailorbird.assistants.service_desk.answering.deciding import (
 from tailorbird.assistants.service_desk.answering.generating import Scribe
 from tailorbird.assistants.service_desk.answering.parts import templates_of
 from tailorbird.assistants.service_desk.answering.phrases import ASK, HAND_OVER, NO_DESK, REFUSAL
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import RequestError
 from tailorbird.records import Passage
 from tailorbird.serving import Service

@@ -14,11 +14,12 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from tailorbird.app import run_server
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend import OpenRecommend, Recommender
 from tailorbird.assistants.recommend.catalogue.reading import read_events, read_items
 from tailorbird.assistants.recommend.intake import Posted
 from tailorbird.assistants.recommend.seam import best_first
-from tailorbird.config import ListSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.console import CONSOLE_POLICY
 from tailorbird.console.frame import Console
 from tailorbird.console.mount import mount_console

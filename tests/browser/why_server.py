@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 from tailorbird.app import Wanted, create_app, run_server
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.assistant_settings import DeskSettings
+from tailorbird.config import ServingSettings
 from tailorbird.store import Workspace
 from tailorbird.testing.shop import write_shop_bundle
 

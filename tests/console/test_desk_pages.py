@@ -12,7 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tailorbird.app import Wanted, create_app
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.assistant_settings import DeskSettings
+from tailorbird.config import ServingSettings
 from tailorbird.knowledge import rules
 from tailorbird.serving.access import Keys
 from tailorbird.store import Workspace

@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tailorbird.app import Wanted, create_app
+from tailorbird.assistant_settings import OpinionSettings
 from tailorbird.assistants.opinion.figures import Subject
-from tailorbird.config import OpinionSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.console.opinion_timeline import KEPT_TIMES, N_KEPT, Views
 from tailorbird.store import Workspace
 from tailorbird.store.tables import PostRow

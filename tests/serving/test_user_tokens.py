@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tailorbird.app import Wanted, create_app
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.assistant_settings import DeskSettings
+from tailorbird.config import ServingSettings
 from tailorbird.serving.access import Keys
 from tailorbird.serving.user_tokens import USER_HEADER, UserTokens
 from tailorbird.store import Workspace

@@ -16,8 +16,8 @@ from tailorbird.cli.display import SCREEN, print_json
 from tailorbird.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
+    from tailorbird.assistant_settings import ListSettings
     from tailorbird.assistants.recommend.live import Listing, Recommender
-    from tailorbird.config import ListSettings
 
 app = typer.Typer(
     help="Recommendation: items and events in, a model of them, lists out.", no_args_is_help=True
@@ -243,8 +243,8 @@ def _opened(
 ) -> Iterator[Recommender]:
     """The recommender of the workspace with its model, where there is one."""
     from tailorbird import api
+    from tailorbird.assistant_settings import ListSettings
     from tailorbird.assistants.recommend.opening import follow_model, open_recommender
-    from tailorbird.config import ListSettings
 
     with api.open_workspace(workspace) as space:
         recommender = open_recommender(space, settings or ListSettings())

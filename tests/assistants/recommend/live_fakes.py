@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.intake import Posted
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.seam import Event, Item, Reason, Scored, best_first
-from tailorbird.config import ListSettings
 from tailorbird.store import Workspace
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 from tests.assistants.recommend.live_fakes import NOON, TagModel, posted, recommender_in
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.batch import make_lists, users_in_parts
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.seam import best_first
-from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow

@@ -20,9 +20,9 @@ from tests.assistants.recommend.live_fakes import (
     recommender_in,
 )
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.live import Recommender, Wish
 from tailorbird.assistants.recommend.seam import Item, Reason, Scored, best_first
-from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, EventRow, ImpressionRow

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.opening import OpenRecommend, open_recommender
-from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError
 from tailorbird.store import Workspace
 

@@ -13,12 +13,12 @@ import pytest
 from sqlalchemy import select
 from tests.assistants.recommend.live_fakes import TagModel, posted, recommender_in
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend import opening
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.opening import OpenRecommend, open_recommend
 from tailorbird.assistants.recommend.published import live_id, model_path
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
-from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError, StoreError
 from tailorbird.personalise.recommend_rows import forget_recommend
 from tailorbird.store import Workspace

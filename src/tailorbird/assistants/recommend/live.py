@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.answers import REWARDS, Answers, as_rows
 from tailorbird.assistants.recommend.exploring import Choice, Explorer
 from tailorbird.assistants.recommend.histories import Histories, History, with_events
@@ -28,7 +29,6 @@ from tailorbird.assistants.recommend.seam import (
     Scored,
 )
 from tailorbird.assistants.recommend.shelf import Change, Shelf
-from tailorbird.config import ListSettings
 from tailorbird.errors import UnavailableError
 from tailorbird.store import Workspace
 from tailorbird.store.tables import DailyListRow, ImpressionRow

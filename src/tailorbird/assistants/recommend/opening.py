@@ -13,10 +13,10 @@ from importlib.util import find_spec
 
 from fastapi import APIRouter
 
+from tailorbird.assistant_settings import ListSettings
 from tailorbird.assistants.recommend.http.routes import recommend_routes
 from tailorbird.assistants.recommend.live import Recommender
 from tailorbird.assistants.recommend.published import live_id, model_path
-from tailorbird.config import ListSettings
 from tailorbird.errors import BundleError, TailorbirdError
 from tailorbird.serving.access import note_action
 from tailorbird.store import Workspace

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fastapi import APIRouter
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.acceptance import KeptAcceptance
 from tailorbird.assistants.service_desk.answering.deciding import Attendant
 from tailorbird.assistants.service_desk.answering.generating import ModelWriter, Scribe
@@ -24,7 +25,7 @@ from tailorbird.assistants.service_desk.http.chat_routes import chat_routes
 from tailorbird.assistants.service_desk.http.knowledge_routes import knowledge_routes
 from tailorbird.assistants.service_desk.http.rule_routes import rule_routes
 from tailorbird.assistants.service_desk.http.widget_routes import widget_routes
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.knowledge import KnowledgeBase, open_base
 from tailorbird.knowledge.rules import LiveRules
 from tailorbird.serving import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tailorbird.config import OpinionSettings
+from tailorbird.assistant_settings import OpinionSettings
 from tailorbird.errors import ConfigError
 
 DAY_S = 86_400

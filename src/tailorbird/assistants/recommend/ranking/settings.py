@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tailorbird.config import setting
+from tailorbird.overriding import setting
 
 
 @dataclass(frozen=True, slots=True)

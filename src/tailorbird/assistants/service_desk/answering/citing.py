@@ -7,11 +7,11 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.composing import extract, supported, verify
 from tailorbird.assistants.service_desk.answering.decision import Sentence
 from tailorbird.assistants.service_desk.answering.parts import Parts, min_support_of
 from tailorbird.assistants.service_desk.answering.reasons import Explained
-from tailorbird.config import DeskSettings
 from tailorbird.records import Passage
 
 log = logging.getLogger(__name__)

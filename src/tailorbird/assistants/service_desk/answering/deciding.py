@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering import phrases
 from tailorbird.assistants.service_desk.answering.citing import Citing
 from tailorbird.assistants.service_desk.answering.context import accepts_person
@@ -36,7 +37,6 @@ from tailorbird.assistants.service_desk.answering.variants import (
     rates,
 )
 from tailorbird.assistants.service_desk.answering.wishes import wants_person
-from tailorbird.config import DeskSettings
 
 log = logging.getLogger(__name__)
 

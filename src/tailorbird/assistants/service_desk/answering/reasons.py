@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.decision import (
     Decision,
     DecisionKind,
@@ -16,7 +17,6 @@ from tailorbird.assistants.service_desk.answering.grounding import source_of
 from tailorbird.assistants.service_desk.answering.phrases import NOTES, REASONS, both
 from tailorbird.assistants.service_desk.answering.understanding import Asked
 from tailorbird.assistants.service_desk.answering.variants import Judgement
-from tailorbird.config import DeskSettings
 from tailorbird.records import Passage
 
 N_SUGGESTIONS = 3

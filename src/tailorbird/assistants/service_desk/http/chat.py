@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 from uuid import uuid4
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.decision import Decision, Said, Sentence, Turn
 from tailorbird.assistants.service_desk.http.chat_schemas import ChatMessage, ChatRequest
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import RequestError
 
 MAX_USER_CHARS = 200

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from tailorbird.assistant_settings import DeskSettings
 from tailorbird.assistants.service_desk.answering.decision import Sentence
 from tailorbird.assistants.service_desk.http.chat import Answers, Audits, Chat, text_of
 from tailorbird.assistants.service_desk.http.chat_errors import ChatRoute, refusal_of
@@ -36,7 +37,7 @@ from tailorbird.assistants.service_desk.http.chat_schemas import (
     Usage,
     chunk,
 )
-from tailorbird.config import DeskSettings, ServingSettings
+from tailorbird.config import ServingSettings
 from tailorbird.errors import NotFoundError, RequestError
 from tailorbird.serving.access import Person, needs, user_named
 from tailorbird.text import cut_words
