@@ -174,6 +174,7 @@ def test_a_reload_loses_nothing(chat: Chat, desk: FakeDesk) -> None:
     expect(helpful).to_have_attribute("aria-pressed", "true")
     ask(page, "And then?")
     expect(bubbles(page, "visitor")).to_have_count(2)
+    expect(bubbles(page, "assistant")).to_have_count(3)  # the first says hello
     assert len(desk.turns[conversation]) == 4
 
 
