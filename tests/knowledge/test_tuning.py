@@ -34,9 +34,9 @@ from tailorbird.weights import BackboneFolder, resolve_backbone
 
 LETTERS = "abcdefgh"
 WORDS = [f"{a}{b}" for a in LETTERS for b in LETTERS if a != b]
-PAIRS = [
-    Example(f"{before}{word}{after}", second=f"{word[::-1]}{word[::-1]}.")
-    for word in WORDS[:24]
+PAIRS = [  # which word belongs to which can only be learned
+    Example(f"{before}{word}{after}", second=f"to {WORDS[-1 - k]}.")
+    for k, word in enumerate(WORDS[:24])
     for before, after in (("", "?"), ("i ", " "), ("my ", "!"), ("o ", " z"), ("", " to"))
 ]
 SETTINGS = Settings(

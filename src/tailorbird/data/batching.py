@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+MEGA_BATCHES = 32
+"""Batches of a stretch of rows that is sorted by length."""
+
 
 def epoch_batches(
     lengths: Sequence[int],
@@ -15,7 +18,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     batch_tokens: int = 0,
-    mega_batches: int = 32,
+    mega_batches: int = MEGA_BATCHES,
 ) -> list[list[int]]:
     """Row indices of each batch of one epoch; the same arguments give the same batches.
 
@@ -30,7 +33,7 @@ def epoch_batches(
         epoch: from 0.
         batch_tokens: tokens of a batch, about, in place of *batch_size*: many short rows in one,
             few long ones in another; 0: by rows.
-        mega_batches: batches of a stretch.
+        mega_batches: batches of a stretch; 1: texts of any length share a batch.
 
     >>> sorted(len(batch) for batch in epoch_batches([1] * 10, 4, seed=0, epoch=0))
     [3, 3, 4]

@@ -15,7 +15,7 @@ from tailorbird.config import (
     Settings,
     TuningSettings,
 )
-from tailorbird.data.batching import epoch_batches
+from tailorbird.data.batching import MEGA_BATCHES, epoch_batches
 from tailorbird.errors import ConfigError
 from tailorbird.hardware import compute_dtype, gpu_gib
 from tailorbird.modeling import TextModel, adapters
@@ -28,6 +28,10 @@ LANGUAGE_TOKENS = 2048
 
 MOST_LANGUAGE_TOKENS = 16_384
 """The same on a GPU that has room: starting small products there takes longer than the products."""
+
+MOST_COMPARED = 64
+"""Rows of a batch that are each other's wrong answers, by default: more of them tell more, and few
+rows need some updates an epoch."""
 
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
@@ -100,6 +104,9 @@ class TuningPlan:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     method: MethodSettings = field(default_factory=lambda: MethodSettings(name="full"))
+    mixes_lengths: bool = False
+    """Whether short and long texts share a batch. Where rows are compared they do: a batch has the
+    wrong passages of each query, and those it meets later are of any length."""
 
     def batches(self, lengths: Sequence[int], epoch: int) -> list[list[int]]:
         """The rows of each update of one epoch; *lengths* are their tokens."""
@@ -109,6 +116,7 @@ class TuningPlan:
             seed=self.settings.seed,
             epoch=epoch,
             batch_tokens=self.settings.batch_tokens,
+            mega_batches=1 if self.mixes_lengths else MEGA_BATCHES,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -146,8 +154,12 @@ def plan_tuning(
         return value
 
     size = next(row for row in _SIZES if n_rows >= row.n_rows)
-    rows = f"{n_rows:,} training rows"
-    batch_size = int(decide("batch size", tuning.batch_size, size.batch_size, rows))
+    default_size, rows = size.batch_size, f"{n_rows:,} training rows"
+    compares = TASKS[model.spec.task].compares_rows
+    if compares:
+        default_size = max(default_size, min(MOST_COMPARED, n_rows // 4))
+        rows += ", each compared with the others of its batch"
+    batch_size = int(decide("batch size", tuning.batch_size, default_size, rows))
     if tuning.batch_tokens:
         decisions.append(f"updates: of about {tuning.batch_tokens:,} tokens each (as set)")
     most = f"at most; {n_rows:,} rows, stops early"
@@ -174,6 +186,7 @@ def plan_tuning(
         optimizer=optimizer,
         loss=settings.loss,
         method=method,
+        mixes_lengths=compares,
     )
     return plan, decisions
 
