@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tailorbird.modeling import layout
 from tailorbird.modeling.attention import (
     BLOCKWISE_FROM,
     BLOCKWISE_UNTIL,
@@ -52,6 +53,38 @@ def test_plain_and_fused_agree_with_their_gradients(
         found.append((mixed.detach(), *torch.autograd.grad((mixed * direction).sum(), parts)))
     for one, other in zip(*found, strict=True):
         assert (one - other).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("causal", [None, Causal(1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("n_before", [0, 3])
+def test_texts_of_like_length_attend_in_groups_as_they_do_alone(
+    monkeypatch: pytest.MonkeyPatch, causal: Causal | None, dtype: torch.dtype, n_before: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = [70, 16, 3, 33, 70, 1, 40, 24]
+    batch = pack([[7] * length for length in lengths])
+    monkeypatch.setattr(layout, "WORTH", 0)
+    groups = layout.layout_of(batch, n_heads=3, dtype=dtype).groups
+    wanted = [16, 24, 40, 72] if dtype == torch.bfloat16 else [16, 24, 33, 40, 70]
+    assert [group.longest for group in groups] == wanted
+    n_kv_heads = 3 if causal is None else 1
+    width = (3 + 2 * n_kv_heads) * 8
+    x = torch.randn(sum(lengths), width, generator=generator).to(dtype).requires_grad_()
+    prefix = torch.randn(2, n_before, n_kv_heads * 8, generator=generator).to(dtype)
+    before = prefix if n_before else None
+    direction = torch.randn(sum(lengths), 24, generator=generator).to(dtype)
+    found = []
+    for texts in (batch, *(pack([[7] * length]) for length in lengths)):
+        first = sum(part.shape[0] for part, _ in found[1:])
+        of_texts = slice(first, first + texts.n_tokens)
+        mixed = attend(x[of_texts], texts, n_heads=3, prefix=before, causal=causal)
+        (of_x,) = torch.autograd.grad((mixed * direction[of_texts]).sum(), x)
+        found.append((mixed.detach(), of_x[of_texts]))
+    together, *alone = found
+    within = 1e-5 if dtype == torch.float32 else 0.1
+    for one, parts in zip(together, zip(*alone, strict=True), strict=True):
+        assert (one - torch.cat(parts)).abs().max() < within
 
 
 def by_blocks(q: Tensor, k: Tensor, v: Tensor, *, causal: Causal) -> Tensor:

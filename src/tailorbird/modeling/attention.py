@@ -3,14 +3,14 @@
 They give the same states and differ in time and memory only. `mix` chooses between the first two
 by length, from the table in ``docs/ideas/engine.md``; `has_varlen` says where the third can run.
 
-Shape letters: T tokens, D width, B texts, L longest text, K keys, H heads, G heads of keys and
-values (H in an encoder; fewer in many decoders), E width of one head.
+Shape letters: T tokens, D width, B texts (of a group, see `layout`), L longest of them, K keys, H
+heads, G heads of keys and values (H in an encoder; fewer in many decoders), E width of one head.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tailorbird.modeling.causal_attention import blockwise, unseen
+from tailorbird.modeling.layout import Group, layout_of
 from tailorbird.modeling.packing import PackedBatch
 
 FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
@@ -26,14 +27,6 @@ FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 BLOCKWISE_FROM, BLOCKWISE_UNTIL = 128, 2048
 """The L at which tokens that look back go block by block on a CPU: shorter texts are not faster
 that way, and weights of longer ones would take too much memory."""
-
-SHORTEST = 16
-"""Texts are laid out this long at least on a CPU: torch takes the softmax of rows that do not fill
-one vector of fp32 number by number, which is ten times slower."""
-
-STEP = 8
-"""In bf16 they are laid out in a multiple of it there: sizes come back, and products of a size that
-was seen need no new code (`products.filled`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +64,43 @@ def attend(
     """
     if prefix is None and has_varlen(qkv, n_heads=n_heads, dropout=dropout, causal=causal):
         return varlen(qkv, batch, n_heads=n_heads, causal=causal)
-    if not qkv.is_cuda:
-        step = STEP if qkv.dtype == torch.bfloat16 else 1
-        longest = max(SHORTEST, -(-batch.max_length // step) * step)
-        batch = replace(batch, max_length=longest)
-    n_texts, longest = batch.n_texts, batch.max_length
-    slots = None if batch.is_rectangular else batch.slots
-    padded = qkv if slots is None else _pad(qkv, batch.sources, slots)
-    heads = padded.view(n_texts, longest, *_heads(qkv, n_heads, causal))  # (B, L, H + 2 G, E)
+    layout = layout_of(batch, n_heads=n_heads, dtype=qkv.dtype)
+    padded = qkv if layout.places is None else _pad(qkv, *layout.places)
+    how = n_heads, dropout, prefix, causal
+    if len(layout.groups) == 1:
+        mixed = _of_group(padded, layout.groups[0], *how)
+    else:
+        parts = padded.split([group.n_slots for group in layout.groups])
+        both = zip(parts, layout.groups, strict=True)
+        found = [_of_group(part, group, *how) for part, group in both]
+        mixed = torch.cat(found)
+    return mixed if layout.places is None else unpad(mixed, layout.places[1])
+
+
+def _of_group(
+    padded: Tensor,
+    group: Group,
+    n_heads: int,
+    dropout: float,
+    prefix: Tensor | None,
+    causal: Causal | None,
+) -> Tensor:
+    """(B L, (H + 2 G) E) of texts padded to one length → (B L, H E)."""
+    n_texts, longest = len(group.lengths), group.longest
+    heads = padded.view(n_texts, longest, *_heads(padded, n_heads, causal))  # (B, L, H + 2 G, E)
     n_kv_heads = n_heads if causal is None else causal.n_kv_heads
     q, k, v = (
         part.transpose(1, 2).contiguous()  # (B, H or G, L, E)
         for part in heads.split([n_heads, n_kv_heads, n_kv_heads], 2)
     )
-    is_padding = None
-    if slots is not None and causal is None:  # padding comes last: looking back, none sees it
-        is_padding = torch.arange(longest, device=qkv.device) >= batch.lengths[:, None]  # (B, L)
+    # Padding comes last: looking back, none sees it.
+    is_padding = group.is_padding if causal is None else None  # (B, L)
     if prefix is not None:
         k, v = after_prefix(prefix, k, v)
         if is_padding is not None:
             is_padding = F.pad(is_padding, (prefix.shape[1], 0))
     mixed = mix(q, k, v, is_padding, dropout, causal).transpose(1, 2)
-    mixed = mixed.reshape(n_texts * longest, -1)
-    return mixed if slots is None else unpad(mixed, slots)
+    return mixed.reshape(n_texts * longest, -1)
 
 
 def after_prefix(prefix: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -287,7 +294,7 @@ def varlen(
 
 
 class _Pad(torch.autograd.Function):
-    """(T, W) → (B * L, W): gathered, which is faster than zeros and a scatter.
+    """(T, W) → (S, W), the slots of a layout: gathered, which is faster than zeros and a scatter.
 
     What stands between texts is a repeated token: attention sees no such key and drops such a
     query, so no gradient comes back from there, and the backward pass is a gather as well.
@@ -305,7 +312,7 @@ class _Pad(torch.autograd.Function):
 
 
 class _Unpad(torch.autograd.Function):
-    """(B * L, W) → (T, W), the inverse of `_Pad`."""
+    """(S, W) → (T, W), the inverse of `_Pad`."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:

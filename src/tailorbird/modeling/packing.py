@@ -40,27 +40,6 @@ class PackedBatch:
         """B."""
         return int(self.lengths.shape[0])
 
-    @property
-    def slots(self) -> Tensor:
-        """(T,) where each token stands in the padded ``(B * L)`` layout."""
-        return self.rows * self.max_length + self.positions
-
-    @property
-    def sources(self) -> Tensor:
-        """(B * L,) the token in each slot of the padded layout; after a text, its last one again.
-
-        >>> pack([[5, 6], [7]]).sources.tolist()
-        [0, 1, 2, 2]
-        """
-        ends = torch.cumsum(self.lengths, 0)[:, None]
-        places = torch.arange(self.max_length, device=ends.device)
-        return torch.minimum(ends - self.lengths[:, None] + places, ends - 1).flatten()
-
-    @property
-    def is_rectangular(self) -> bool:
-        """Whether all texts are equally long, so that padded and packed are the same."""
-        return self.n_tokens == self.n_texts * self.max_length
-
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on *device*."""
         moved: dict[str, Any] = {
