@@ -120,6 +120,21 @@ def test_a_head_without_weights_is_not_tuned_alone(name: str, what: str, model_o
         plan_tuning(model_of("retrieval"), 10, Settings(method=MethodSettings(name=name)))
 
 
+@pytest.mark.parametrize(("n_rows", "batch_size"), [(40, 10), (150, 37), (1000, 64), (5000, 64)])
+def test_rows_that_are_compared_share_large_batches_of_any_lengths(
+    n_rows: int, batch_size: int, model_of: ModelOf
+) -> None:
+    plan, decisions = plan_tuning(model_of("retrieval"), n_rows, Settings())
+    assert plan.batch_size == batch_size
+    assert f"batch size: {batch_size} ({n_rows:,} training rows, each compared" in str(decisions)
+    batches = plan.batches(range(n_rows), epoch=0)
+    assert sorted(row for batch in batches for row in batch) == list(range(n_rows))
+    assert min(max(batch) - min(batch) for batch in batches) > n_rows / 2
+    alone, _ = plan_tuning(model_of("single_label"), n_rows, Settings())
+    of_like_length = [max(batch) - min(batch) for batch in alone.batches(range(5000), epoch=0)]
+    assert min(of_like_length) < 500
+
+
 def test_answers_are_similarities_of_pairs_and_vectors_of_texts(model_of: ModelOf) -> None:
     pair, alone = TASK.predict(model_of("retrieval"), [PAIRS[0], Example("a b")])
     assert -1 <= pair["similarity"] <= 1.0001
