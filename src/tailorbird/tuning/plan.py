@@ -263,9 +263,9 @@ def frozen_layers(model: TextModel, method: MethodSettings, wanted: int | str) -
             )
         return wanted, "as set"
     if model.backbone.can_freeze and n_layers > 6:  # default; -1 in runs from before it had a name
-        n_frozen = n_layers // 2
-        reason = (
-            f"the lower half of {n_layers} layers holds general language; two thirds of the time"
-        )
-        return n_frozen, reason
+        if TASKS[model.spec.task].compares_rows:
+            why = f"the lower quarter of {n_layers} layers; texts that are compared want the others"
+            return n_layers // 4, why
+        why = f"the lower half of {n_layers} layers holds general language; two thirds of the time"
+        return n_layers // 2, why
     return 0, f"all {n_layers} layers are tuned: the model is small"

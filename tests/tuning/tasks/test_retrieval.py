@@ -14,6 +14,7 @@ from tailorbird.config import LossSettings, MethodSettings, ModelSettings, Setti
 from tailorbird.errors import ConfigError
 from tailorbird.modeling import TextModel, build_model, load_model, save_model
 from tailorbird.records import Candidate, Example
+from tailorbird.testing import write_tiny_backbone
 from tailorbird.tuning import TuningRun, plan_tuning, tune
 from tailorbird.tuning.tasks import TASKS, encode_examples
 from tailorbird.tuning.tasks.retrieval import ranks_of
@@ -133,6 +134,21 @@ def test_rows_that_are_compared_share_large_batches_of_any_lengths(
     alone, _ = plan_tuning(model_of("single_label"), n_rows, Settings())
     of_like_length = [max(batch) - min(batch) for batch in alone.batches(range(5000), epoch=0)]
     assert min(of_like_length) < 500
+
+
+def test_deep_models_keep_fewer_layers_as_pretrained_where_texts_are_compared(
+    tmp_path: Path,
+) -> None:
+    folder = write_tiny_backbone(tmp_path, n_layers=12)
+    backbone = resolve_backbone(str(folder), cache=tmp_path)
+    found = {}
+    for name, labels in (("retrieval", []), ("single_label", ["a", "b"])):
+        spec = TASKS[name].spec
+        model = build_model(backbone, labels, settings=ModelSettings(), spec=spec)
+        plan, decisions = plan_tuning(model, 1000, Settings())
+        found[name] = plan.n_frozen
+        assert f"frozen layers: {plan.n_frozen} (the lower" in str(decisions)
+    assert found == {"retrieval": 3, "single_label": 6}
 
 
 def test_answers_are_similarities_of_pairs_and_vectors_of_texts(model_of: ModelOf) -> None:
