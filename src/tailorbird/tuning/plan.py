@@ -33,6 +33,9 @@ MOST_COMPARED = 64
 """Rows of a batch that are each other's wrong answers, by default: more of them tell more, and few
 rows need some updates an epoch."""
 
+ENOUGH_COMPARED = 1000
+"""Fewer rows that are compared want a lower rate: more epochs learn them by heart."""
+
 HEAD_RATE_FACTOR = 2.0
 """The head is new where the backbone is not: it may move faster."""
 
@@ -164,7 +167,7 @@ def plan_tuning(
         decisions.append(f"updates: of about {tuning.batch_tokens:,} tokens each (as set)")
     most = f"at most; {n_rows:,} rows, stops early"
     n_epochs = int(decide("epochs", tuning.n_epochs, size.n_epochs, most))
-    default, reason = _rate(model, way, optimizer.name, batch_size)
+    default, reason = _rate(model, way, optimizer.name, batch_size, n_rows)
     rate = decide("learning rate", tuning.learning_rate, default, reason)
     if model.spec.name == LANGUAGE:
         n_tokens, why = language_tokens(gpu_gib() if model.device.type == "cuda" else 0.0)
@@ -208,12 +211,18 @@ def chosen_method(model: TextModel, method: MethodSettings) -> tuple[MethodSetti
     return replace(method, name="full"), "an encoder of this size is tuned best as a whole"
 
 
-def _rate(model: TextModel, way: adapters.Method, rule: str, batch_size: int) -> tuple[float, str]:
-    """The peak rate by depth, batch, task, way of tuning and optimizer, and why."""
+def _rate(
+    model: TextModel, way: adapters.Method, rule: str, batch_size: int, n_rows: int
+) -> tuple[float, str]:
+    """The peak rate by depth, batch, task, way of tuning, optimizer and rows, and why."""
     n_layers = model.backbone.n_layers
     depth_factor = (6 / max(1, n_layers)) ** 0.5 if n_layers > 6 else 1.0
     bits, truths = TASKS[model.spec.task].bits(model)
     rate = 4e-4 * (batch_size / 64) ** 0.5 * depth_factor * bits_factor(bits)
+    if TASKS[model.spec.task].compares_rows and n_rows < ENOUGH_COMPARED:
+        factor = (n_rows / ENOUGH_COMPARED) ** 0.5
+        rate *= factor
+        truths += f"; few rows, {factor:.2g} times that"
     rule_factor = RATE_FACTORS[rule]
     reason = (
         f"4e-4 for 6 layers, batches of 64 and 16 labels or more; here {n_layers} layers, "
@@ -264,8 +273,8 @@ def frozen_layers(model: TextModel, method: MethodSettings, wanted: int | str) -
         return wanted, "as set"
     if model.backbone.can_freeze and n_layers > 6:  # default; -1 in runs from before it had a name
         if TASKS[model.spec.task].compares_rows:
-            why = f"the lower quarter of {n_layers} layers; texts that are compared want the others"
-            return n_layers // 4, why
+            why = f"the lower third of {n_layers} layers; texts that are compared want the others"
+            return n_layers // 3, why
         why = f"the lower half of {n_layers} layers holds general language; two thirds of the time"
         return n_layers // 2, why
     return 0, f"all {n_layers} layers are tuned: the model is small"

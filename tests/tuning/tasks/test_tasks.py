@@ -98,7 +98,7 @@ def test_rows_without_any_span_at_all_are_refused() -> None:
         ("multi_label", "2 labels, each decided on its own"),
         ("regression", "a number a row, which counts as 4 labels"),
         ("token_classification", "5 tags a word"),
-        ("retrieval", "texts compared as they are, which counts as 8 labels"),
+        ("retrieval", "which counts as 8 labels; few rows, 0.32 times that"),
         ("ranking", "better or worse, which counts as 2 labels"),
         ("joint", "1 labels beside 3 classes"),
     ],
