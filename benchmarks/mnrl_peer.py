@@ -31,6 +31,7 @@ class How:
     rate: float
     attention: str
     max_tokens: int
+    seed: int
 
 
 def tuned(
@@ -41,7 +42,7 @@ def tuned(
     Its collator cuts the texts of each batch into tokens, within the clock as on our side. Queries
     and passages have the prefixes of the backbone, as ours.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(how.seed)
     model = SentenceTransformer(
         str(folder.path),
         device="cpu",
@@ -66,7 +67,7 @@ def tuned(
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
-        seed=0,
+        seed=how.seed,
     )
     rows = {"query": [p.text for p in pairs], "passage": [p.second for p in pairs]}
     trainer = SentenceTransformerTrainer(

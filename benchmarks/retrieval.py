@@ -45,6 +45,7 @@ from tailorbird.tuning import TuningRun, plan_tuning, tune
 from tailorbird.tuning.tasks import encode_examples, find_task
 
 MAX_TOKENS = 96
+SETS = ("taobao", "atec", "bustm")
 Floats = NDArray[np.float64]
 Score = Callable[[Sequence[str], Sequence[str]], Floats]
 """(queries (N,), passages (M,)) → (N, M)."""
@@ -138,12 +139,13 @@ def figures(
 
 
 def sets(options: argparse.Namespace) -> dict[str, Selection | Matching]:
-    """The rows by the name of their set."""
-    return {
-        "taobao": taobao(options.data, n_train=options.rows),
-        "atec": atec(options.data, n_train=options.rows),
-        "bustm": bustm(options.data),
+    """The rows by the name of their set, of those that are asked for."""
+    found: dict[str, Callable[[], Selection | Matching]] = {
+        "taobao": lambda: taobao(options.data, n_train=options.rows),
+        "atec": lambda: atec(options.data, n_train=options.rows),
+        "bustm": lambda: bustm(options.data),
     }
+    return {name: found[name]() for name in options.only}
 
 
 def bm25(options: argparse.Namespace) -> dict[str, float]:
@@ -181,7 +183,8 @@ def n_epochs(options: argparse.Namespace, n_rows: int) -> int:
 def settings_for(options: argparse.Namespace, n_rows: int) -> Settings:
     """Ours: as planned, but for the epochs and the size of batches."""
     epochs = n_epochs(options, n_rows)
-    return Settings(tuning=TuningSettings(n_epochs=epochs, batch_size=64, patience=0))
+    tuning = TuningSettings(n_epochs=epochs, batch_size=64, patience=0, seed=options.seed)
+    return Settings(tuning=tuning)
 
 
 def planned_rate(options: argparse.Namespace, n_rows: int) -> float:
@@ -193,7 +196,7 @@ def planned_rate(options: argparse.Namespace, n_rows: int) -> float:
 def tuned(options: argparse.Namespace, task: str, rows: list[Example]) -> tuple[TextModel, float]:
     """E5 tuned by *task* on *rows*, and the seconds that took."""
     settings = settings_for(options, len(rows))
-    torch.manual_seed(0)
+    torch.manual_seed(options.seed)
     labels = find_task(task).labels(rows)
     model = build_model(
         side.backbone(options.backbone),
@@ -222,8 +225,9 @@ def ours(options: argparse.Namespace) -> dict[str, float]:
 
 def ours_hard(options: argparse.Namespace) -> dict[str, float]:
     """With a hard negative a query."""
-    rows = sets(options)["taobao"]
-    assert isinstance(rows, Selection)
+    rows = sets(options).get("taobao")
+    if not isinstance(rows, Selection):
+        return {}
     replies = list(dict.fromkeys(pair.second for pair in rows.train))
     model, _ = tuned(options, "retrieval", with_hard_negatives(rows.train, replies, n=1))
     return figures("taobao", rows, lambda texts, is_query: embed(model, texts, is_query=is_query))
@@ -258,7 +262,7 @@ def sentence_transformers(options: argparse.Namespace) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as place:
             rate = options.peer_rate or planned_rate(options, len(pairs))
             epochs = n_epochs(options, len(pairs))
-            how = mnrl_peer.How(epochs, rate, options.attention, MAX_TOKENS)
+            how = mnrl_peer.How(epochs, rate, options.attention, MAX_TOKENS, options.seed)
             vectors, taken = mnrl_peer.tuned(folder, pairs, how, place)
         seconds += taken
         found |= figures(name, rows, vectors)
@@ -296,6 +300,8 @@ def main() -> None:
     parser = folder_option(__doc__, folder="that holds the sets")
     parser.add_argument("--epochs", type=int, default=2, help="passes over the training pairs")
     parser.add_argument("--rows", type=int, default=3000, help="training pairs of a set, at most")
+    parser.add_argument("--only", nargs="+", choices=SETS, default=SETS, help="some of the sets")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of rows, on both sides")
     parser.add_argument("--backbone", default="e5", help="e5, or a folder in hub form")
     parser.add_argument("--peer-rate", type=float, default=0.0, help="the peer's; 0: as ours plans")
     parser.add_argument(
