@@ -57,7 +57,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def options(data: Path, tmp_path_factory: pytest.TempPathFactory) -> argparse.Namespace:
     backbone = write_tiny_backbone(tmp_path_factory.mktemp("tiny"))
-    return argparse.Namespace(data=data, rows=40, epochs=1, backbone=str(backbone))
+    return argparse.Namespace(
+        data=data, rows=40, epochs=1, backbone=str(backbone), only=retrieval.SETS, seed=0
+    )
 
 
 def test_no_query_is_on_both_sides_and_the_right_reply_comes_first(data: Path) -> None:
@@ -102,6 +104,12 @@ def test_every_side_gives_shares(name: str, options: argparse.Namespace) -> None
         assert shares.keys() >= {"taobao_recall_at_1", "taobao_mrr"}
     if name == "BM25":
         assert shares["taobao_mrr"] > 0.4
+
+
+def test_sets_that_are_not_asked_for_are_not_run(options: argparse.Namespace) -> None:
+    some = argparse.Namespace(**{**vars(options), "only": ["bustm"]})
+    assert {key.split("_")[0] for key in retrieval.SIDES["BM25"](some)} == {"bustm"}
+    assert retrieval.SIDES["ours, hard"](some) == {}
 
 
 def test_the_last_line_says_who_is_ahead_by_how_much() -> None:
