@@ -157,12 +157,9 @@ def plan_tuning(
         return value
 
     size = next(row for row in _SIZES if n_rows >= row.n_rows)
-    default_size, rows = size.batch_size, f"{n_rows:,} training rows"
     compares = TASKS[model.spec.task].compares_rows
-    if compares:
-        default_size = max(default_size, min(MOST_COMPARED, n_rows // 4))
-        rows += ", each compared with the others of its batch"
-    batch_size = int(decide("batch size", tuning.batch_size, default_size, rows))
+    n_default, why_size = _batch_size(size, n_rows, compares=compares)
+    batch_size = int(decide("batch size", tuning.batch_size, n_default, why_size))
     if tuning.batch_tokens:
         decisions.append(f"updates: of about {tuning.batch_tokens:,} tokens each (as set)")
     most = f"at most; {n_rows:,} rows, stops early"
@@ -192,6 +189,15 @@ def plan_tuning(
         mixes_lengths=compares,
     )
     return plan, decisions
+
+
+def _batch_size(size: _Size, n_rows: int, *, compares: bool) -> tuple[int, str]:
+    """Rows of an update, and why; *compares*: they are each other's wrong answers."""
+    reason = f"{n_rows:,} training rows"
+    if not compares:
+        return size.batch_size, reason
+    n = max(size.batch_size, min(MOST_COMPARED, n_rows // 4))
+    return n, f"{reason}, each compared with the others of its batch"
 
 
 def _check_loss(loss: LossSettings) -> None:
