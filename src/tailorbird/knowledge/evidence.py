@@ -32,7 +32,7 @@ FEATURES: tuple[tuple[str, str], ...] = (
     ("match", "Dice of the question's words and those of what the passage answers"),
     ("shape", "the same of pairs of characters, which forgives typing errors"),
     ("unseen", "share of the question's words that the base never has"),
-    ("eased", "how much nearer it is to the question without such words, at most 0.5"),
+    ("eased", "how much nearer it is to the question without such words, 0 to 0.5"),
     ("length", "how long the question is: log(1 + words) / 3"),
     ("chinese", "1 where the question is Chinese"),
 )
@@ -146,7 +146,7 @@ def evidence(question: str, passages: Sequence[Passage], words: Words) -> Floats
         all_terms = set(terms(f"{passage.question} {passage.heading} {passage.text}"))
         coverage = words.total(asked & all_terms) / weight
         match, shape = _likeness(question, asked, passage, words)
-        eased = float(np.clip(passage.eased / max(1e-3, 1.0 - mean), -0.5, 0.5))
+        eased = float(np.clip(passage.eased / max(1e-3, 1.0 - mean), 0.0, 0.5))
         odd = [unseen, eased]
         rows.append([near[k], height, lead, echo, coverage, match, shape, *odd, *about])
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
