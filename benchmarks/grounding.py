@@ -6,6 +6,8 @@ over them). Each question is searched (dense and BM25, fused), the support model
 it is that a passage answers, and below its threshold nothing is said. Compared are the
 coefficients that come with the package and those fitted to the base without labels; in English
 also a retriever tuned on the questions that logs have of the base's own intents (the train part).
+The questions of the logs that it is not tuned on (two tenths) are what the support model of that
+base is fitted with, beside the base's own.
 
 - `refused_unanswerable`: share of unanswerable questions that nothing is said to.
 - `refused_answerable`: the same of answerable ones. *identical* ones are questions of the base as
@@ -25,7 +27,7 @@ import argparse
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -42,9 +44,9 @@ from tailorbird.hardware import processor
 from tailorbird.knowledge import sentences
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.support_fitting import N_FOUND, fit_support
-from tailorbird.knowledge.tuning import tune_retriever
+from tailorbird.knowledge.tuning import held_out, tune_retriever
 from tailorbird.modeling import load_model
-from tailorbird.records import Passage
+from tailorbird.records import Example, Passage
 
 Figures = dict[str, float]
 
@@ -95,18 +97,20 @@ def measure(asked: list[Asked], base: SmallBase, support: LearnedSupport) -> Fig
     }
 
 
-def supports(base: SmallBase) -> Iterator[tuple[str, LearnedSupport]]:
+def supports(base: SmallBase, held: Sequence[Example]) -> Iterator[tuple[str, LearnedSupport]]:
     """The support models that are compared."""
     yield "as shipped", LearnedSupport.default().knowing(base.pieces)
-    yield "fitted to the base", fit_support(base.pieces, base.search)
+    yield "fitted to the base", fit_support(base.pieces, base.search, asked=held)
 
 
-def figures_of(ground: Grounding, embed: Embed, suffix: str = "") -> dict[str, Figures]:
-    """Name of the support model → its figures."""
+def figures_of(
+    ground: Grounding, embed: Embed, suffix: str = "", *, held: Sequence[Example] = ()
+) -> dict[str, Figures]:
+    """Name of the support model → its figures; *held* are pairs of the logs to fit it with."""
     base = SmallBase(ground.pieces, embed)
-    base.prepare([one.text for one in ground.asked])
+    base.prepare([one.text for one in (*ground.asked, *held)])
     found = {}
-    for name, support in supports(base):
+    for name, support in supports(base, held):
         found[f"{name}{suffix}"] = measure(ground.asked, base, support)
         SCREEN.print(f"{ground.name}, {name}{suffix}: {found[f'{name}{suffix}']}", markup=False)
     return found
@@ -130,8 +134,9 @@ def english(options: argparse.Namespace) -> dict[str, Figures]:
                 SCREEN.print(f"{ground.name}: {gain}", markup=False)
                 if gain.wins:
                     tuned = remembered(partial(load_model, Path(folder)))
-                    found |= figures_of(ground, tuned, ", tuned from logs")
-                    found |= figures_of(asked, tuned, ", both")
+                    held = held_out(Path(folder))
+                    found |= figures_of(ground, tuned, ", tuned from logs", held=held)
+                    found |= figures_of(asked, tuned, ", both", held=held)
         for name, figures in found.items():
             all_draws[name].append(figures)
     return {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tailorbird.knowledge import KnowledgeBase
 from tailorbird.knowledge.own_support import FILE, OwnSupport
@@ -93,3 +95,16 @@ def test_a_process_that_ends_leaves_what_is_being_fitted_to_the_next(workspace: 
     assert not support.follow(rest=2.0)
     assert encoder.n_queries <= 2  # one search, and no more
     assert judged(base).follow()
+
+
+def test_what_was_fitted_from_other_coefficients_is_fitted_anew(
+    base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base.add("handbook.csv", handbook())
+    judged(base).follow()
+    before = (base.workspace.path / FILE).read_text(encoding="utf-8")
+    shipped = LearnedSupport.default()
+    other = replace(shipped, bias=shipped.bias + 1.0)
+    monkeypatch.setattr(LearnedSupport, "default", lambda: other)
+    assert judged(base).follow()
+    assert (base.workspace.path / FILE).read_text(encoding="utf-8") != before

@@ -11,19 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tailorbird.data import mask_pii
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.evidence import FEATURES, Words, terms
 from tailorbird.knowledge.rewording import reword
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.support_fitting import (
+    MIN_ASKED,
     Goal,
     Searched,
+    asked_searches,
     fit_labelled,
     fit_support,
     own_question,
     with_threshold,
 )
-from tailorbird.records import Passage
+from tailorbird.records import Example, Passage
 
 THINGS = ["lamp", "sofa", "table", "chair", "carpet", "mirror", "clock", "vase", "shelf", "bed"]
 DOES = ["return", "clean", "assemble", "paint"]
@@ -81,6 +84,54 @@ def test_a_base_teaches_without_labels_what_it_can_answer() -> None:
     assert support.expected["refused_answerable"] <= 0.07
     assert support.expected["refused_unanswerable"] > 0.3  # its pieces are much alike
     assert "held near" in support.provenance
+
+
+def asked_by_people() -> list[Example]:
+    """Questions of few words, so that they are farther from the base than its own reworded."""
+    ways = ("{} it, my {}", "the {1} wants me to {0} tonight maybe", "can one {} such a {} or not")
+    return [
+        Example(way.format(*piece.id.split("-")), second=piece.text)
+        for piece in PIECES
+        for way in ways
+    ]
+
+
+def refused(support: LearnedSupport, asked: Sequence[Example]) -> float:
+    return float(np.mean([best(support, one.text)[0] < support.threshold for one in asked]))
+
+
+def test_what_people_asked_says_how_much_is_refused() -> None:
+    asked = random.Random(0).sample(asked_by_people(), 3 * len(PIECES))
+    learned, heard = asked[: len(asked) // 2], asked[len(asked) // 2 :]
+    alone = fit_support(PIECES, BASE.search)
+    told = fit_support(PIECES, BASE.search, asked=learned)
+    assert refused(alone, heard) > 0.4
+    assert refused(told, heard) < 0.2  # sixty questions tell it to some 4 points
+    assert told.expected["refused_answerable"] <= 0.07
+    assert "questions of people" in told.provenance
+    for question in UNKNOWN:
+        assert best(told, question)[0] < told.threshold, question
+
+
+def test_people_who_say_nothing_of_the_base_change_nothing() -> None:
+    alone = fit_support(PIECES, BASE.search)
+    few = asked_by_people()[: MIN_ASKED // 2]
+    strange = [replace(one, second="Nobody says so.") for one in asked_by_people()]
+    in_base = [Example(piece.question, second=piece.text) for piece in PIECES] * 3
+    for asked in (few, strange, in_base):
+        assert fit_support(PIECES, BASE.search, asked=asked) == alone
+
+
+def test_an_answer_that_was_masked_is_that_of_the_piece() -> None:
+    pieces = [replace(one, text=f"{one.text} Call 13812345678.") for one in PIECES]
+    masked = [
+        replace(one, second=mask_pii(f"{one.second} Call 13812345678."))
+        for one in asked_by_people()
+    ]
+    found = asked_searches(pieces, BagBase(pieces).search, Words(), masked)
+    assert masked[0].second != pieces[0].text
+    assert sum(any(one.answers) for one in found) > MIN_ASKED
+    assert sum(not any(one.answers) for one in found) == len(masked)
 
 
 def test_the_same_base_and_seed_give_the_same_support() -> None:

@@ -12,16 +12,18 @@ import typer
 
 from tailorbird.cli.knowledge_tune import tune
 from tailorbird.config import Settings, TuningSettings
-from tailorbird.errors import DataError
-from tailorbird.knowledge import open_encoder, reranking
+from tailorbird.errors import DataError, KnowledgeError
+from tailorbird.knowledge import open_base, open_encoder, reranking
 from tailorbird.knowledge.hard_negatives import WordIndex, with_hard_negatives
 from tailorbird.knowledge.kept_reranker import chosen_reranker
 from tailorbird.knowledge.reranking import TunedReranker, tune_reranker
 from tailorbird.knowledge.tuning import (
+    HELD_OUT,
     SearchGain,
     divide,
     embed,
     gain_of,
+    held_out,
     ranks_from,
     tune_retriever,
 )
@@ -76,10 +78,47 @@ def test_a_tuned_search_is_kept_where_it_wins_and_loads(
     assert gain.mrr.candidate > gain.mrr.current + 0.1
     assert said[-1] == str(gain)
     assert said[-1].endswith("kept")
+    parts = divide(PAIRS, seed=SETTINGS.split.seed)
+    kept = [(one.text, one.second) for one in held_out(folder)]
+    assert kept == [(one.text, one.second) for one in (*parts.validation, *parts.held)]
     model = load_model(folder)
     vectors = embed(model, ["ab", "cd"], is_query=True)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_pairs_that_were_held_out_are_read_or_the_file_is_named(tmp_path: Path) -> None:
+    assert held_out(tmp_path) == []
+    (tmp_path / HELD_OUT).write_text('[{"question": "a"}]', encoding="utf-8")
+    with pytest.raises(KnowledgeError, match=r"held_out\.json.*no questions with their answers"):
+        held_out(tmp_path)
+
+
+def test_a_base_is_judged_by_what_its_encoder_was_not_tuned_on(
+    tmp_path: Path, backbone: BackboneFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "model"
+    model = build_model(backbone, [], settings=SETTINGS.model, spec=find_task("retrieval").spec)
+    save_model(model, folder, backbone=backbone.path)
+    asked = {f"{word} or {more}?": f"to {word}." for word in WORDS[:24] for more in "xyz"}
+    pairs = [{"question": question, "answer": answer} for question, answer in asked.items()]
+    (folder / HELD_OUT).write_text(json.dumps(pairs), encoding="utf-8")
+    table = "\n".join(["question,answer", *(f"how {one}?,to {one}." for one in WORDS[:24])])
+
+    def provenance(name: str) -> str:
+        with Workspace.open(tmp_path / name) as space:
+            open_encoder(space, str(folder))
+            base, support = open_base(space)
+            base.add("faq.csv", table.encode())
+            assert support.follow()
+            kept = json.loads((space.path / "support.json").read_text(encoding="utf-8"))
+        return str(kept["model"]["provenance"])
+
+    assert "questions of people" in provenance("whole")
+    assert "held_out.json" not in caplog.text
+    (folder / HELD_OUT).write_text("[", encoding="utf-8")
+    assert "questions of people" not in provenance("damaged")
+    assert "held_out.json" in caplog.text
 
 
 def test_a_tuned_search_that_wins_nothing_is_not_kept(

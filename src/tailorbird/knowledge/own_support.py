@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from tailorbird.apart import Process
 from tailorbird.errors import KnowledgeError
@@ -16,9 +18,11 @@ from tailorbird.knowledge.encoding import open_encoder
 from tailorbird.knowledge.kept_reranker import KeptReranker
 from tailorbird.knowledge.remembering import Remembered
 from tailorbird.knowledge.support import LearnedSupport
-from tailorbird.records import Passage
+from tailorbird.records import Example, Passage
 from tailorbird.store import Workspace
 from tailorbird.store.files import to_json_bytes, write_atomically
+
+log = logging.getLogger(__name__)
 
 FILE = "support.json"
 """In the workspace: the model, and which documents it was fitted to."""
@@ -36,8 +40,12 @@ class OwnSupport:
     before answers meanwhile.
     """
 
-    def __init__(self, base: KnowledgeBase) -> None:
+    def __init__(
+        self, base: KnowledgeBase, *, asked: Callable[[], Sequence[Example]] = tuple
+    ) -> None:
+        """Judge the passages of *base*; *asked* gives questions of people with their answers."""
         self._base = base
+        self._asked = asked
         self._path = base.workspace.path / FILE
         self._model = LearnedSupport.default()
         self._documents = ""
@@ -77,9 +85,13 @@ class OwnSupport:
         self._closing.set()
 
     def _signature(self) -> str:
-        """Names the documents, and what compares them; without any, no encoder is loaded."""
+        """Names the documents, what compares them and where a fit starts, which versions change.
+
+        Without documents no encoder is loaded.
+        """
         rows = self._base.documents()
-        hashed = hashlib.sha256(self._base.encoder.hash.encode() if rows else b"")
+        hashed = hashlib.sha256(json.dumps(LearnedSupport.default().to_json()).encode())
+        hashed.update(self._base.encoder.hash.encode() if rows else b"")
         for row in rows:
             hashed.update(f"\n{row.name}\t{row.hash}".encode())
         return hashed.hexdigest()
@@ -101,7 +113,11 @@ class OwnSupport:
         pieces = self._base.passages() if self._base.documents() else []
         if len(pieces) < MIN_PIECES:
             return LearnedSupport.default().knowing(pieces)
-        return fit_support(pieces, lambda question, k: self._unjudged(question, k, rest))
+        return fit_support(
+            pieces,
+            lambda question, k: self._unjudged(question, k, rest),
+            asked=self._asked(),
+        )
 
     def _unjudged(self, question: str, k: int, rest: float = 0.0) -> list[Passage]:
         # Not put into order by a reranker, which takes minutes for hundreds of questions: what is
@@ -123,6 +139,17 @@ def open_base(
     encoder = open_encoder(workspace)
     embeds = Remembered(encoder if process is None else encoder.apart_in(process))
     base = KnowledgeBase(workspace, embeds, reranker=KeptReranker(workspace))
-    support = OwnSupport(base)
+    support = OwnSupport(base, asked=lambda: _held_out(encoder.place[0]))
     base.support = support
     return base, support
+
+
+def _held_out(folder: Path) -> list[Example]:
+    """What the encoder in *folder* was not tuned on; a damaged file takes nothing else along."""
+    from tailorbird.knowledge.tuning import held_out  # only here: it imports what tunes
+
+    try:
+        return held_out(folder)
+    except KnowledgeError as error:
+        log.warning("%s", error)
+        return []

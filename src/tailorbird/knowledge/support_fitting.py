@@ -4,6 +4,9 @@ A base labels itself: a piece answers its own question however that is worded, a
 is taken away nothing answers it. So each of its questions, reworded, is searched once; with its
 own piece among the results it is answerable, without it and its twins it is not. What is fitted
 stays near the coefficients that come with the package, whose questions were reworded by people.
+
+Questions of people whose accepted answer is a piece are searched in the same two ways. Where there
+are enough of them they say how much is refused of what can be answered.
 """
 
 from __future__ import annotations
@@ -11,19 +14,20 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
+from tailorbird.data import mask_pii
 from tailorbird.errors import KnowledgeError
 from tailorbird.knowledge.chunking import sentences
 from tailorbird.knowledge.evidence import FEATURES, Floats, Words, evidence
 from tailorbird.knowledge.rewording import reword
 from tailorbird.knowledge.support import LearnedSupport, sigmoid
-from tailorbird.records import Passage
+from tailorbird.records import Example, Passage
 
 Search = Callable[[str, int], Sequence[Passage]]
 """Question and how many passages → the best of them, as `KnowledgeBase.search` gives them."""
@@ -32,6 +36,14 @@ N_FOUND = 5
 """Passages of a search that are looked at."""
 MIN_PIECES = 8
 """In fewer, taking one away leaves nothing to compare with."""
+N_ASKED = 600
+"""Questions of people that are searched, at the most."""
+MIN_ASKED = 50
+"""Fewer that are found do not tell a share of 7 %."""
+PULL = 300.0
+"""How many searches the coefficients that a fit starts from count as."""
+PULL_OF_ASKED = 100.0
+"""The same beside questions of people, which are more like those to come than reworded ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +78,20 @@ def fit_support(
     start: LearnedSupport | None = None,
     n_questions: int = 300,
     goal: Goal = DEFAULT_GOAL,
-    pull: float = 300.0,
+    asked: Sequence[Example] = (),
     seed: int = 0,
 ) -> LearnedSupport:
-    """The support model of a base, fitted without labels.
+    """The support model of a base, fitted without labels, or with the questions of people.
 
     Args:
         pieces: all pieces of the base.
         search: of the base; a few hundred searches are made.
         start: where the fit starts, and is held near; None: what comes with the package.
         n_questions: pieces whose questions are taken, drawn by *seed*.
-        goal: what the threshold is to refuse.
-        pull: how many searches the coefficients of *start* count as.
+        goal: what the threshold is to refuse; of the *asked*, where there are enough, the share of
+            the answerable alone, as what else people ask is harder to tell from them.
+        asked: ``Example(question, second=accepted answer)`` that the encoder of the base was not
+            tuned on; those whose answer no piece has say nothing.
         seed: of the drawing and of the rewording.
 
     Raises KnowledgeError where there are fewer than `MIN_PIECES` pieces.
@@ -91,14 +105,21 @@ def fit_support(
     start = start or LearnedSupport.default()
     words = Words.of(f"{one.question} {one.heading} {one.text}" for one in pieces)
     searched = own_searches(pieces, search, words, n_questions=n_questions, seed=seed)
-    fitted = _near(start, *rows_of(searched, sure=True), pull=pull)
-    fitted = replace(
-        fitted,
-        words=words,
-        provenance=f"{len(searched)} searches for the base's own questions, reworded, with and "
-        f"without the piece they belong to; held near: {start.provenance}",
+    about = (
+        f"{len(searched)} searches for the base's own questions, reworded, with and without the "
+        "piece they belong to"
     )
-    return with_threshold(fitted, searched, goal)
+    people = asked_searches(pieces, search, words, asked, seed=seed)
+    known = [one for one in people if any(one.answers)]
+    if len(known) < MIN_ASKED:
+        fitted = _near(start, *rows_of(searched, sure=True), pull=PULL)
+        judged = searched
+    else:
+        fitted = _near(start, *rows_of([*searched, *people], sure=True), pull=PULL_OF_ASKED)
+        judged = known
+        about += f"; {len(people)} for {len(known)} questions of people"
+    provenance = f"{about}; held near: {start.provenance}"
+    return with_threshold(replace(fitted, words=words, provenance=provenance), judged, goal)
 
 
 def own_searches(
@@ -112,27 +133,70 @@ def own_searches(
     """
     rng = random.Random(seed)
     drawn = rng.sample(list(pieces), min(n_questions, len(pieces)))
-    of_text: defaultdict[str, list[Passage]] = defaultdict(list)
-    for one in pieces:
-        of_text[one.text].append(one)
+    of_text = _by_text(pieces)
     found: list[Searched] = []
     for piece in drawn:
         question = own_question(piece)
         if not question:
             continue
-        has_twins = bool(piece.question) and len(of_text[piece.text]) > 1
+        same = of_text[piece.text.strip()]
+        has_twins = bool(piece.question) and len(same) > 1
         asked = question if has_twins else reword(question, rng)
-        passages = search(asked, 2 * N_FOUND + len(of_text[piece.text]))
+        passages = search(asked, 2 * N_FOUND + len(same))
         if has_twins:
             passages = [one for one in passages if one.question != question]
-        first = list(passages[:N_FOUND])
-        answers = [_is_twin(one, piece) for one in first]
-        if any(answers):
-            found.append(Searched(asked, first, answers, words))
-        others = [one for one in passages if not _is_twin(one, piece)][:N_FOUND]
-        if others:
-            rest = words.without(gone for gone in of_text[piece.text] if _is_twin(gone, piece))
-            found.append(Searched(asked, others, [False] * len(others), rest))
+        right = {one.id for one in passages if _is_twin(one, piece)}
+        rest = words.without(one for one in same if _is_twin(one, piece))
+        found += _both(asked, passages, right, words=words, rest=rest)
+    return found
+
+
+def asked_searches(
+    pieces: Sequence[Passage],
+    search: Search,
+    words: Words,
+    asked: Sequence[Example],
+    *,
+    seed: int = 0,
+) -> list[Searched]:
+    """The same for at most `N_ASKED` questions of people that a piece is the accepted answer to.
+
+    Questions that stand in the base are left out. What people said has its PII masked, so a piece
+    is compared as it were masked.
+    """
+    of_text = {mask_pii(text): same for text, same in _by_text(pieces).items()}
+    own = {piece.question for piece in pieces}
+    known = [one for one in asked if one.second.strip() in of_text and one.text not in own]
+    found: list[Searched] = []
+    for one in random.Random(seed).sample(known, min(N_ASKED, len(known))):
+        right = of_text[one.second.strip()]
+        passages = search(one.text, 2 * N_FOUND + len(right))
+        ids, rest = {piece.id for piece in right}, words.without(right)
+        found += _both(one.text, passages, ids, words=words, rest=rest)
+    return found
+
+
+def _both(
+    question: str, passages: Sequence[Passage], right: Set[str], *, words: Words, rest: Words
+) -> list[Searched]:
+    """The search as it is, if one of the *right* pieces is found, and as it were without them.
+
+    *rest* are the words of the base then.
+    """
+    first = passages[:N_FOUND]
+    answers = [one.id in right for one in first]
+    found = [Searched(question, first, answers, words)] if any(answers) else []
+    others = [one for one in passages if one.id not in right][:N_FOUND]
+    if others:
+        found.append(Searched(question, others, [False] * len(others), rest))
+    return found
+
+
+def _by_text(pieces: Sequence[Passage]) -> dict[str, list[Passage]]:
+    """Text → the pieces that say it."""
+    found: defaultdict[str, list[Passage]] = defaultdict(list)
+    for piece in pieces:
+        found[piece.text.strip()].append(piece)
     return found
 
 

@@ -7,10 +7,12 @@ a base.
     gain = tune_retriever(pairs, backbone, folder)     # pairs: Example(question, second=answer)
     if gain.wins:
         load_model(folder)                             # a model of the task `retrieval`
+        held_out(folder)                               # pairs that it was not tuned on
 """
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,17 +24,20 @@ from numpy.typing import NDArray
 
 from tailorbird.config import Settings
 from tailorbird.data import mask_pii
-from tailorbird.errors import DataError
+from tailorbird.errors import DataError, KnowledgeError
 from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.knowledge.hard_negatives import with_hard_negatives
 from tailorbird.modeling import TextModel, build_model, save_model
 from tailorbird.records import Example, Interaction
+from tailorbird.store.files import to_json_bytes, write_atomically
 from tailorbird.tuning import TuningRun, plan_tuning, tasks, tune
 from tailorbird.weights import BackboneFolder
 
 Say = Callable[[str], None]
 Ranks = NDArray[np.int64]
 
+HELD_OUT = "held_out.json"
+"""In the folder of a tuned model: what its gain was told by, and its base is judged by."""
 MIN_PAIRS = 40
 """Fewer leave nothing to tell a gain from chance with."""
 
@@ -123,7 +128,8 @@ def tune_retriever(
     Args:
         pairs: ``Example(question, second=answer)``.
         backbone: the pretrained encoder to start from.
-        folder: written by `save_model` where the gain is more than chance, else left alone.
+        folder: written by `save_model` where the gain is more than chance, else left alone; with
+            the pairs that it was not tuned on (`held_out`).
         settings: sections model, method, tuning, optimizer and loss are read.
         n_hard: answers a question that BM25 takes for right and that are not, as negatives beside
             those of the batch (Karpukhin et al. 2020, section 3.2); 0 needs no bm25s.
@@ -143,7 +149,32 @@ def tune_retriever(
     say(str(gain))
     if gain.wins:
         save_model(model, folder, backbone=backbone.path)
+        _keep_held_out([*parts.validation, *parts.held], folder / HELD_OUT)
     return gain
+
+
+def _keep_held_out(pairs: Iterable[Example], file: Path) -> None:
+    rows = [{"question": pair.text, "answer": pair.second} for pair in pairs]
+    write_atomically(file, to_json_bytes(rows, where=str(file)))
+
+
+def held_out(folder: Path) -> list[Example]:
+    """The pairs that the model in *folder* was not tuned on; none where it was tuned elsewhere.
+
+    Raises KnowledgeError where the file was damaged.
+    """
+    file = folder / HELD_OUT
+    if not file.is_file():
+        return []
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        return [Example(str(row["question"]), second=str(row["answer"])) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise KnowledgeError(
+            f"has no questions with their answers ({error})",
+            where=str(file),
+            cure="remove the file, or tune the search again",
+        ) from error
 
 
 def fit_model(
