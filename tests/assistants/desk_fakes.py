@@ -79,7 +79,7 @@ class FakeKnowledge:
     passages: Sequence[Passage] = (WARRANTY, RETURNS, CLEANING)
     asked: list[str] = field(default_factory=list)
 
-    def search(self, question: str, /, *, k: int = 5, min_support: float = 0.0) -> list[Passage]:
+    def search(self, question: str, /, *, k: int = 5) -> list[Passage]:
         self.asked.append(question)
         return list(self.passages)[:k]
 

@@ -180,9 +180,7 @@ def test_a_judge_of_support_decides_where_there_is_one() -> None:
 
 def test_a_search_that_fails_is_said_and_costs_only_its_answer() -> None:
     class Failing(FakeKnowledge):
-        def search(
-            self, question: str, /, *, k: int = 5, min_support: float = 0.0
-        ) -> list[Passage]:
+        def search(self, question: str, /, *, k: int = 5) -> list[Passage]:
             raise OSError("the disk is gone")
 
     found = decide(QUESTION, knowledge=Failing())

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from tailorbird.knowledge import KnowledgeBase
-from tailorbird.knowledge.encoding import Embeds
 from tailorbird.knowledge.rewording import ODD, estrange
 from tailorbird.knowledge.support import LearnedSupport
 from tailorbird.knowledge.words import without_strange, words_of
@@ -68,59 +64,3 @@ def test_a_word_nobody_has_answered_takes_the_place_of_one(question: str) -> Non
         assert "tiger" not in one
         assert "老虎" not in one
     assert estrange("can you", known, random.Random(0)) == ""
-
-
-class Counting:
-    """An encoder that remembers what it read."""
-
-    def __init__(self, encoder: Embeds) -> None:
-        self.encoder = encoder
-        self.hash = encoder.hash
-        self.read: list[str] = []
-
-    def embed(self, texts: Sequence[str], *, is_query: bool) -> np.ndarray:
-        self.read += texts
-        return self.encoder.embed(texts, is_query=is_query)
-
-
-@pytest.mark.parametrize(
-    ("question", "enough", "is_read_twice"),
-    [
-        ("do you sell tigers in bulk?", 0.0, True),
-        ("do you sell tigers in bulk?", 1e-6, True),  # it may reach that
-        ("do you sell tigers in bulk?", 0.999, False),  # it cannot
-        ("do you sell in bulk?", 0.999, False),
-        ("giraffe?", 1e-6, False),
-    ],
-)
-def test_a_question_is_read_without_strange_words_where_that_may_matter(
-    base: KnowledgeBase, question: str, enough: float, is_read_twice: bool
-) -> None:
-    base.add("bulk.md", BULK)
-    base.support = LearnedSupport.default()
-    (exact,) = base.search(question)
-    base.encoder = counting = Counting(base.encoder)
-    (found,) = base.search(question, min_support=enough)
-    assert len(counting.read) == 1 + is_read_twice
-    if is_read_twice or question != "do you sell tigers in bulk?":
-        assert found.support == pytest.approx(exact.support, abs=1e-6)
-        assert found.eased == pytest.approx(exact.eased, abs=1e-6)
-    else:
-        assert exact.support <= found.support < enough
-
-
-@pytest.mark.parametrize("weight", [-3.0, 3.0])
-@pytest.mark.parametrize("enough", [0.01, 0.05, 0.2, 0.5])
-def test_what_is_spared_never_changes_whether_an_answer_is_supported(
-    base: KnowledgeBase, weight: float, enough: float
-) -> None:
-    base.add("bulk.md", BULK)
-    base.add("returns.md", b"# Returns\n\nSend it back within thirty days.\n")
-    default = LearnedSupport.default()
-    base.support = replace(default, weights={**default.weights, "eased": weight})
-    for words in ("sell tigers in bulk", "send a giraffe back", "return quarks", "discount, dude?"):
-        exact = base.search(words)
-        found = base.search(words, min_support=enough)
-        for one, other in zip(found, exact, strict=True):
-            assert one.id == other.id
-            assert (one.support >= enough) == (other.support >= enough)

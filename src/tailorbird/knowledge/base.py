@@ -7,7 +7,6 @@ follow the database.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -156,65 +155,41 @@ class KnowledgeBase:
         """All pieces, as `support_fitting.fit_support` wants them."""
         return [entry.passage() for entry in self._follow().shelf.entries]
 
-    def search(
-        self, question: str, *, k: int = 5, reranks: bool = True, min_support: float = 0.0
-    ) -> list[Passage]:
+    def search(self, question: str, *, k: int = 5, reranks: bool = True) -> list[Passage]:
         """At most *k* passages that fit the *question* best, best first.
 
         Orders by meaning and by words are fused; where there is a reranker, it orders the first
         `N_RERANKED` anew, unless told not to. ``support`` is filled in where there is something
-        that knows it. Whoever has no use for less than *min_support* says so, and where nothing
-        reaches that, ``support`` is the most that it could be: half of the work is spared then.
+        that knows it.
         """
+        reranker = (self.reranker or None) if reranks else None
         question = question.strip()[:MAX_QUESTION_CHARS]
         shelf = self._follow().shelf
         if not question or not shelf.entries or k < 1:
             return []
+        wanted = max(k, N_RERANKED) if reranker is not None else k
+        found = self._found(shelf, question, wanted)
+        if reranker is not None:
+            texts = [f"{one.question}\n{one.text}" if one.question else one.text for one in found]
+            scores = reranker.scores(question, texts)
+            ranked = [replace(one, score=float(s)) for one, s in zip(found, scores, strict=True)]
+            found = sorted(ranked, key=lambda one: -one.score)
+        found = found[:k]
+        if self.support is not None:
+            sure = self.support.probabilities(question, found)
+            found = [replace(one, support=float(p)) for one, p in zip(found, sure, strict=True)]
+        return found
+
+    def _found(self, shelf: Shelf, question: str, n: int) -> list[Passage]:
+        """What *shelf* has for the *question*, and how much the words it lacks are in the way."""
         without, strange = without_strange(question, shelf.words)
-        texts = [question, without] if 0 < strange < 1 else [question]
-        vectors = self.encoder.embed(texts[:1] if min_support > 0 else texts, is_query=True)
-        found = self._ordered(shelf, question, vectors[0], k, reranks=reranks)
-        if len(texts) == 1:
-            return self._judged(question, found)
-        if len(vectors) == 1:  # (1 or 2, D)
-            most = self._most(question, found)
-            if all(one.support < min_support for one in most):
-                return most
-            vectors = np.concatenate([vectors, self.encoder.embed([without], is_query=True)])
-        eased = vectors[1] - vectors[0]  # (D,)
-        found = [replace(one, eased=float(shelf.vector(one.id) @ eased)) for one in found]
-        return self._judged(question, found)
-
-    def _ordered(
-        self, shelf: Shelf, question: str, vector: np.ndarray, k: int, *, reranks: bool
-    ) -> list[Passage]:
-        """The *k* passages of *shelf* that fit the question with this (D,) *vector* best."""
-        reranker = (self.reranker or None) if reranks else None
-        if reranker is None:
-            return list(shelf.search(question, vector, k))
-        found = shelf.search(question, vector, max(k, N_RERANKED))
-        texts = [f"{one.question}\n{one.text}" if one.question else one.text for one in found]
-        scores = reranker.scores(question, texts)
-        ranked = [replace(one, score=float(s)) for one, s in zip(found, scores, strict=True)]
-        return sorted(ranked, key=lambda one: -one.score)[:k]
-
-    def _judged(self, question: str, found: Sequence[Passage]) -> list[Passage]:
-        """*found* with what supports an answer."""
-        if self.support is None:
+        asked = [question, without] if 0 < strange < 1 else [question]
+        vectors = self.encoder.embed(asked, is_query=True)  # (1 or 2, D)
+        found = shelf.search(question, vectors[0], n)
+        if not strange:
             return list(found)
-        sure = self.support.probabilities(question, found)
-        return [replace(one, support=float(p)) for one, p in zip(found, sure, strict=True)]
-
-    def _most(self, question: str, found: Sequence[Passage]) -> list[Passage]:
-        """The same with the most that it could be, however much strange words are in the way."""
-        either = [
-            self._judged(question, [replace(one, eased=way * math.inf) for one in found])
-            for way in (-1, 1)
-        ]
-        return [
-            replace(one, support=max(low.support, high.support))
-            for one, low, high in zip(found, *either, strict=True)
-        ]
+        eased = vectors[-1] - vectors[0]  # (D,) nothing where all that tells is strange
+        return [replace(one, eased=float(shelf.vector(one.id) @ eased)) for one in found]
 
     def refresh(self) -> None:
         """Follow what this or any other process has changed; cheap where nothing has."""

@@ -30,20 +30,12 @@ class Citing:
         return min_support_of(self.parts.knowledge, self.settings.min_support)
 
     async def search(self, question: str, told: Explained) -> list[Passage]:
-        """The passages that fit *question*; none where the search fails, which *told* is told.
-
-        How much they support an answer is exact where one of them is enough to answer from.
-        """
+        """The passages that fit *question*; none where the search fails, which *told* is told."""
         knowledge = self.parts.knowledge
         if knowledge is None:
             return []
         try:
-            return await asyncio.to_thread(
-                knowledge.search,
-                question,
-                k=self.settings.n_passages,
-                min_support=self.min_support,
-            )
+            return await asyncio.to_thread(knowledge.search, question, k=self.settings.n_passages)
         except Exception:
             log.exception("the documents could not be searched; it is answered without them")
             told.note("search_failed")

@@ -22,11 +22,8 @@ MIN_SUPPORT = 0.5
 class Searches(Protocol):
     """Documents that can be searched; called in a worker thread."""
 
-    def search(self, question: str, /, *, k: int = 5, min_support: float = 0.0) -> list[Passage]:
-        """The passages that fit best, best first.
-
-        What supports an answer need be exact only where it may reach *min_support*.
-        """
+    def search(self, question: str, /, *, k: int = 5) -> list[Passage]:
+        """The passages that fit best, best first."""
         ...
 
 
