@@ -24,6 +24,7 @@ from tailorbird.knowledge.tuning import (
     embed,
     gain_of,
     held_out,
+    keep_held_out,
     ranks_from,
     tune_retriever,
 )
@@ -89,8 +90,11 @@ def test_a_tuned_search_is_kept_where_it_wins_and_loads(
 
 def test_pairs_that_were_held_out_are_read_or_the_file_is_named(tmp_path: Path) -> None:
     assert held_out(tmp_path) == []
-    (tmp_path / HELD_OUT).write_text('[{"question": "a"}]', encoding="utf-8")
-    with pytest.raises(KnowledgeError, match=r"held_out\.json.*no questions with their answers"):
+    odd = Example("a\u2028b\n「c」", second="d\x85")
+    keep_held_out([odd], tmp_path / HELD_OUT)
+    assert held_out(tmp_path) == [odd]
+    (tmp_path / HELD_OUT).write_text('{"text": "a"}', encoding="utf-8")
+    with pytest.raises(KnowledgeError, match=r"held_out\.jsonl.*no questions with their answers"):
         held_out(tmp_path)
 
 
@@ -101,8 +105,8 @@ def test_a_base_is_judged_by_what_its_encoder_was_not_tuned_on(
     model = build_model(backbone, [], settings=SETTINGS.model, spec=find_task("retrieval").spec)
     save_model(model, folder, backbone=backbone.path)
     asked = {f"{word} or {more}?": f"to {word}." for word in WORDS[:24] for more in "xyz"}
-    pairs = [{"question": question, "answer": answer} for question, answer in asked.items()]
-    (folder / HELD_OUT).write_text(json.dumps(pairs), encoding="utf-8")
+    rows = [json.dumps({"text": text, "second": answer}) for text, answer in asked.items()]
+    (folder / HELD_OUT).write_text("\n".join(rows), encoding="utf-8")
     table = "\n".join(["question,answer", *(f"how {one}?,to {one}." for one in WORDS[:24])])
 
     def provenance(name: str) -> str:
@@ -115,10 +119,10 @@ def test_a_base_is_judged_by_what_its_encoder_was_not_tuned_on(
         return str(kept["model"]["provenance"])
 
     assert "questions of people" in provenance("whole")
-    assert "held_out.json" not in caplog.text
+    assert HELD_OUT not in caplog.text
     (folder / HELD_OUT).write_text("[", encoding="utf-8")
     assert "questions of people" not in provenance("damaged")
-    assert "held_out.json" in caplog.text
+    assert HELD_OUT in caplog.text
 
 
 def test_a_tuned_search_that_wins_nothing_is_not_kept(

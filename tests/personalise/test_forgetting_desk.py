@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from tailorbird.knowledge.tuning import HELD_OUT, held_out, keep_held_out
 from tailorbird.personalise.forgetting import forget
 from tailorbird.personalise.traces import names_of
+from tailorbird.records import Example
 from tailorbird.store import Workspace
 from tailorbird.store.tables import (
     ChunkRow,
@@ -90,3 +92,17 @@ def test_what_was_tuned_at_the_desk_is_named(workspace: Workspace) -> None:
         str(elsewhere): "tailorbird knowledge tune LOGS --reranker",
     }
     assert found.left == []
+
+
+def test_what_a_search_was_not_tuned_on_goes_too(workspace: Workspace) -> None:
+    folder = workspace.path / "encoders" / "tuned"
+    folder.mkdir(parents=True)
+    pairs = [
+        Example(MARKER, user=USER, second="We are sorry."),
+        Example("where is my parcel?", user="bo", second="On its way."),
+    ]
+    keep_held_out(pairs, folder / HELD_OUT)
+    found = forget(workspace, USER)
+    assert found.left == []
+    assert found.n_rows == 1
+    assert [one.text for one in held_out(folder)] == ["where is my parcel?"]

@@ -29,14 +29,14 @@ from tailorbird.evaluation.gains import Gain, paired_gain
 from tailorbird.knowledge.hard_negatives import with_hard_negatives
 from tailorbird.modeling import TextModel, build_model, save_model
 from tailorbird.records import Example, Interaction
-from tailorbird.store.files import to_json_bytes, write_atomically
+from tailorbird.store.files import write_atomically
 from tailorbird.tuning import TuningRun, plan_tuning, tasks, tune
 from tailorbird.weights import BackboneFolder
 
 Say = Callable[[str], None]
 Ranks = NDArray[np.int64]
 
-HELD_OUT = "held_out.json"
+HELD_OUT = "held_out.jsonl"
 """In the folder of a tuned model: what its gain was told by, and its base is judged by."""
 MIN_PAIRS = 40
 """Fewer leave nothing to tell a gain from chance with."""
@@ -73,7 +73,9 @@ def accepted(interactions: Iterable[Interaction]) -> list[Example]:
     [('how much?', '5 euros')]
     """
     return [
-        Example(mask_pii(one.text), interaction_id=one.id, second=mask_pii(one.reply))
+        Example(
+            mask_pii(one.text), interaction_id=one.id, user=one.user, second=mask_pii(one.reply)
+        )
         for one in interactions
         if one.reply and (one.feedback is None or one.feedback >= 0)
     ]
@@ -149,13 +151,15 @@ def tune_retriever(
     say(str(gain))
     if gain.wins:
         save_model(model, folder, backbone=backbone.path)
-        _keep_held_out([*parts.validation, *parts.held], folder / HELD_OUT)
+        keep_held_out([*parts.validation, *parts.held], folder / HELD_OUT)
     return gain
 
 
-def _keep_held_out(pairs: Iterable[Example], file: Path) -> None:
-    rows = [{"question": pair.text, "answer": pair.second} for pair in pairs]
-    write_atomically(file, to_json_bytes(rows, where=str(file)))
+def keep_held_out(pairs: Iterable[Example], file: Path) -> None:
+    """Write them as rows of a run are, so that forgetting a user finds theirs."""
+    rows = ({"user": one.user, "text": one.text, "second": one.second} for one in pairs)
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomically(file, lines.encode())
 
 
 def held_out(folder: Path) -> list[Example]:
@@ -167,8 +171,9 @@ def held_out(folder: Path) -> list[Example]:
     if not file.is_file():
         return []
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        return [Example(str(row["question"]), second=str(row["answer"])) for row in rows]
+        with file.open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        return [Example(str(row["text"]), second=str(row["second"])) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise KnowledgeError(
             f"has no questions with their answers ({error})",

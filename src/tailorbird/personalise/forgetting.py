@@ -1,10 +1,11 @@
 """Forgetting a user: rows, adapter, job files, cached states, and their words in reports.
 
-What is gone: rows of theirs in every run and among what was served; their conversations at the
-service desk, with decisions and drafts; what they did with items, and the lists that they were
-shown; their adapter and own rows in the store; the files of their adapter jobs; cached states of
-texts (all of them: which text a state came from cannot be told from it, and they are computed
-again when needed); their words in reports and bundles, where nobody else wrote the same.
+What is gone: rows of theirs in every run, beside a tuned search and among what was served; their
+conversations at the service desk, with decisions and drafts; what they did with items, and the
+lists that they were shown; their adapter and own rows in the store; the files of their adapter
+jobs; cached states of texts (all of them: which text a state came from cannot be told from it, and
+they are computed again when needed); their words in reports and bundles, where nobody else wrote
+the same.
 
 What stays: weights that were tuned on everybody's rows (the shared assistant's, and those of
 `shared_models`: `Forgotten.tuned` says which, and what makes each anew), figures over many users,
@@ -34,7 +35,14 @@ from tailorbird.personalise.desk_rows import forget_desk, note_desk
 from tailorbird.personalise.giving import Keeps
 from tailorbird.personalise.recommend_rows import forget_recommend
 from tailorbird.personalise.shared_models import tuned_with
-from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
+from tailorbird.personalise.traces import (
+    MIN_CHARS,
+    ROW_FILES,
+    Eraser,
+    Traces,
+    names_of,
+    rows_of,
+)
 from tailorbird.personalise.tuned import job_name
 from tailorbird.store import ServedRow, Workspace, files
 
@@ -84,7 +92,8 @@ def forget(
     """
     found, traces = Forgotten(), Traces(user)
     runs = [path for path in sorted(workspace.runs_path.iterdir()) if path.is_dir()]
-    for path in (run / name for run in runs for name in ROW_FILES):
+    encoders = sorted((workspace.path / "encoders").glob("*/"))
+    for path in (folder / name for folder in (*runs, *encoders) for name in ROW_FILES):
         if path.is_file():
             for _, row in rows_of(path):
                 traces.note(row)
@@ -103,6 +112,8 @@ def forget(
         _forget_words(run, user, eraser, found)
         for path in run.rglob(f"*{job_name(user)}*"):
             _remove(path, found)
+    for folder in encoders:
+        _forget_rows(folder, user, traces, found)
     _forget_served(workspace, user, found)
     _forget_in_bundles(workspace, eraser, found)
     if settle_s:

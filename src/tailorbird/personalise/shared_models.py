@@ -1,7 +1,8 @@
 """Models that a workspace keeps and many people's rows went into: what forgetting leaves in them.
 
-They hold weights and no row or word of anybody, and nobody can take one person's part out of
-weights. Tuned once more, without the rows that are gone by then, each is another.
+Their weights hold no row or word of anybody (what a search was not tuned on lies beside it, and
+goes), and nobody can take one person's part out of weights. Tuned once more, without the rows that
+are gone by then, each is another.
 """
 
 from __future__ import annotations

@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import Any
 
 FORGOTTEN = "[forgotten]"
-ROW_FILES = ("interactions.jsonl", "clean.jsonl", "examples.jsonl", "out_of_scope.jsonl")
-"""Rows of a run, one JSON object a line, with whose they are."""
+ROW_FILES = (
+    "interactions.jsonl",
+    "clean.jsonl",
+    "examples.jsonl",
+    "out_of_scope.jsonl",
+    "held_out.jsonl",
+)
+"""Rows of a run or, held out, of a tuned search: one JSON object a line, with whose they are."""
 MIN_CHARS = 12
 """Shorter texts are found only as wholes: within others they may be anybody's."""
 
