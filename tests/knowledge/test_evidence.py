@@ -89,6 +89,8 @@ def test_words_that_a_base_loses_with_a_piece_are_unseen_from_then_on() -> None:
     rest = words.without([sofa])
     assert (words.has("sofa"), rest.has("sofa"), rest.has("lamp")) == (True, False, True)
     assert (rest.n_pieces, rest.counts["is"]) == (1, 1)
+    assert (words.n_pieces, words.counts["is"], words.has("sofa")) == (2, 2, True)
+    assert rest.weight("sofa") == Words.of(["The lamp is red."]).weight("sofa") == 1.0
     assert of("blue sofa", lamp, words=rest)["unseen"] == [1.0]
 
 

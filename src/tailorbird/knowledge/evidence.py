@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -97,12 +97,17 @@ class Words:
         return cls(n_pieces, dict(counts))
 
     def without(self, pieces: Iterable[Passage]) -> Words:
-        """The same where the *pieces* were taken away: what was theirs alone is a strange word."""
-        counts, n_pieces = Counter(self.counts), self.n_pieces
+        """The same where the *pieces* were taken away: what was theirs alone is a strange word.
+
+        What stays is shared, not copied: a fit keeps hundreds of these.
+        """
+        gone: Counter[str] = Counter()
+        n_pieces = self.n_pieces
         for one in pieces:
-            counts.subtract(set(terms(f"{one.question} {one.heading} {one.text}")))
+            gone.update(set(terms(f"{one.question} {one.heading} {one.text}")))
             n_pieces -= 1
-        return Words(n_pieces, {term: n for term, n in counts.items() if n > 0})
+        fewer = {term: max(0, self.counts.get(term, 0) - n) for term, n in gone.items()}
+        return Words(n_pieces, ChainMap(fewer, self.counts))  # type: ignore[arg-type]  # only read
 
     def weight(self, term: str) -> float:
         """In [0, 1]: the inverse document frequency of BM25 over the most it can be.
@@ -126,7 +131,7 @@ class Words:
 
     def has(self, term: str) -> bool:
         """Whether the base has it; before there is a base, everything may be there."""
-        return not self.n_pieces or term in self.counts
+        return not self.n_pieces or self.counts.get(term, 0) > 0
 
 
 def evidence(question: str, passages: Sequence[Passage], words: Words) -> Floats:

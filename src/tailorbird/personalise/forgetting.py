@@ -35,14 +35,7 @@ from tailorbird.personalise.desk_rows import forget_desk, note_desk
 from tailorbird.personalise.giving import Keeps
 from tailorbird.personalise.recommend_rows import forget_recommend
 from tailorbird.personalise.shared_models import tuned_with
-from tailorbird.personalise.traces import (
-    MIN_CHARS,
-    ROW_FILES,
-    Eraser,
-    Traces,
-    names_of,
-    rows_of,
-)
+from tailorbird.personalise.traces import MIN_CHARS, ROW_FILES, Eraser, Traces, names_of, rows_of
 from tailorbird.personalise.tuned import job_name
 from tailorbird.store import ServedRow, Workspace, files
 
