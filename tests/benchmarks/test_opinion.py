@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.building import settings_for
 from benchmarks.opinion_sides import Divided, scores_of, several_by_words
-from benchmarks.sentiment import by_time, folds_of, phrasebank, read_company_news
+from benchmarks.sentiment import CHOSEN, by_time, folds_of, phrasebank, read_company_news
 from benchmarks.sets import Rows
 from benchmarks.topics import joined, tnews, with_topics
 
@@ -59,6 +60,12 @@ def test_company_news_is_measured_on_what_came_later_and_is_new(tmp_path: Path) 
         ("标题9", "positive"),
         ("标题9", "negative"),
     ]
+
+
+def test_settings_of_the_command_line_win_over_what_was_chosen_for_a_set() -> None:
+    settings = settings_for(Namespace(seed=3, overrides=["optimizer.soup=2"]), **CHOSEN["finfe"])
+    assert (settings.model.freeze_layers, settings.optimizer.soup) == (4, 2)
+    assert (settings.tuning.seed, settings.split.seed) == (3, 3)
 
 
 def test_topics_of_one_set_and_sentiments_of_another_are_one_set_of_rows() -> None:
