@@ -34,6 +34,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,8 +247,8 @@ def compare(place: Place, folder: Path, options: argparse.Namespace) -> dict[str
         "ours": (lambda: Server.ours(place, log=log), "/v1/predict", lambda t: {"texts": [t]})
     }
     for dtype in options.peer_dtypes:
-        make = lambda dtype=dtype: Server.peer(model, dtype, log=log)  # noqa: E731
-        sides[f"pipeline {dtype}"] = (make, "/predict", lambda t: {"text": t})
+        make_peer = partial(Server.peer, model, dtype, log=log)
+        sides[f"pipeline {dtype}"] = (make_peer, "/predict", lambda t: {"text": t})
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, (make, path, body) in sides.items():

@@ -108,7 +108,7 @@ def figures_of(
 ) -> dict[str, Figures]:
     """Name of the support model → its figures; *held* are pairs of the logs to fit it with."""
     base = SmallBase(ground.pieces, embed)
-    base.prepare([one.text for one in (*ground.asked, *held)])
+    base.prepare([*(one.text for one in ground.asked), *(one.text for one in held)])
     found = {}
     for name, support in supports(base, held):
         found[f"{name}{suffix}"] = measure(ground.asked, base, support)

@@ -118,8 +118,8 @@ class Shop:
         for report in api.tune(run, self.space, settings, say=self.display.say):
             self.display.step(report)
         self.display.close()
-        report = api.evaluate(run, settings, say=self.display.say)
-        return float(report["test"]["accuracy"]["value"])
+        measured = api.evaluate(run, settings, say=self.display.say)
+        return float(measured["test"]["accuracy"]["value"])
 
 
 def found(doubted: Sequence[bool], is_wrong: Sequence[bool]) -> dict[str, float]:

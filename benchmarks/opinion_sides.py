@@ -157,6 +157,7 @@ class SeveralLabels(peers.MeanPooled):
     ) -> SequenceClassifierOutput:
         """(B, L) ids → logits (B, C), with the mean loss of a decision where labels are (B, C)."""
         logits = super().forward(input_ids, attention_mask, token_type_ids).logits
+        assert logits is not None
         loss = None
         if labels is not None:
             loss = F.binary_cross_entropy_with_logits(logits.float(), labels.float())

@@ -214,7 +214,8 @@ def tuned(options: argparse.Namespace, task: str, rows: list[Example]) -> tuple[
 
 def ours(options: argparse.Namespace) -> dict[str, float]:
     """In-batch negatives."""
-    found, seconds = {}, 0.0
+    found: dict[str, float] = {}
+    seconds = 0.0
     for name, rows in sets(options).items():
         model, taken = tuned(options, "retrieval", pairs_of(rows))
         seconds += taken
@@ -255,7 +256,8 @@ def sentence_transformers(options: argparse.Namespace) -> dict[str, float]:
     """The peer, on the same rows."""
     from benchmarks import mnrl_peer
 
-    found, seconds = {}, 0.0
+    found: dict[str, float] = {}
+    seconds = 0.0
     folder = side.backbone(options.backbone)
     for name, rows in sets(options).items():
         pairs = pairs_of(rows)

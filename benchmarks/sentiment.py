@@ -29,6 +29,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -232,7 +233,7 @@ SETS: dict[str, tuple[str, Read]] = {
     "company_news": ("e5", company_news),
     "hotel": ("e5", hotel),
 }
-CHOSEN = {"finfe": {"model_freeze_layers": 4, "optimizer_soup": 3}}
+CHOSEN: dict[str, dict[str, Any]] = {"finfe": {"model_freeze_layers": 4, "optimizer_soup": 3}}
 """Where ours is tuned otherwise than planned: it was better on validation (docs/ideas/watching.md).
 
 ``--set`` has the last word, on these too.
