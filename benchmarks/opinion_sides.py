@@ -107,6 +107,8 @@ def souped(divided: Divided, folder: BackboneFolder, settings: Settings) -> Text
         own = replace(settings, tuning=replace(settings.tuning, seed=seed))
         with torch.enable_grad():
             members.append(tuned(divided, folder, own))
+    if n_members == 1:
+        return members[0]
     rows = encode_examples(members[0], divided.validation)
     truth = rows.targets.numpy()
     said = [log_softmax(one.logits(rows.tokens).numpy()) for one in members]
