@@ -34,6 +34,8 @@ class Selection:
     """Queries with their passages; each test query with its candidates, the right one first."""
 
     train: list[Example]
+    held: list[Example]
+    """What tells whether tuning was worth it: more rows, of no test query."""
     test: list[tuple[str, list[str]]]
 
 
@@ -48,7 +50,16 @@ class Matching:
     @property
     def same(self) -> list[Example]:
         """What a retriever is tuned on: the training pairs that ask the same."""
-        return [Example(a, second=b) for a, b, is_same in self.train if is_same]
+        return _same(self.train)
+
+    @property
+    def held(self) -> list[Example]:
+        """What tells whether tuning was worth it: the validation pairs that ask the same."""
+        return _same(self.validation)
+
+
+def _same(pairs: list[Pair]) -> list[Example]:
+    return [Example(a, second=b) for a, b, is_same in pairs if is_same]
 
 
 def taobao(data: Path, *, n_train: int, seed: int = 0) -> Selection:
@@ -74,7 +85,8 @@ def taobao(data: Path, *, n_train: int, seed: int = 0) -> Selection:
             if reply not in candidates and len(candidates) < N_CANDIDATES:
                 candidates.append(reply)
         found.append((query, candidates))
-    return Selection([Example(q, second=right[q]) for q in rest[:n_train]], found)
+    pairs = [Example(query, second=right[query]) for query in rest]
+    return Selection(pairs[:n_train], pairs[n_train:][:N_VALIDATION], found)
 
 
 def atec(data: Path, *, n_train: int, seed: int = 0) -> Matching:
