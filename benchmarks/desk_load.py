@@ -282,6 +282,9 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--no-knowledge", action="store_true", help="no documents and no rules")
     parser.add_argument("--encoder", default="e5", help="of the documents")
     parser.add_argument("--backbone", default="minilm", help="minilm, or a folder in hub form")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="the model answers in"
+    )
     parser.add_argument("--folder", type=Path, help="where the workspace is made")
     return parser.parse_args()
 

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from benchmarks import ours as side
 from benchmarks.sets import SETS, load_set
 from tailorbird.bundle import BundleContents, load_bundle, registry, write_bundle
-from tailorbird.config import Settings
+from tailorbird.config import ModelSettings, Settings
 from tailorbird.evaluation.calibration import calibrate
-from tailorbird.modeling import save_model
+from tailorbird.modeling import load_model, save_model
 from tailorbird.serving.access import Keys
 from tailorbird.store import Workspace
 
@@ -57,16 +57,15 @@ def make_place(options: argparse.Namespace, folder: Path) -> Place:
     train, _, test = load_set("banking77", options.data)
     labels = sorted(set(train.targets))
     backbone = side.backbone(options.backbone)
-    settings = Settings()
+    settings = Settings(model=ModelSettings(dtype=options.dtype))
     prepared = side.prepare(
         train, labels, backbone, settings, max_tokens=SETS["banking77"].max_tokens
     )
-    model = prepared.model.eval()
-    with torch.inference_mode():
-        logits = model.logits(test.texts).float().numpy()
+    save_model(prepared.model, folder / "model", backbone=backbone.path)
+    model = load_model(folder / "model")
+    logits = model.logits(test.texts).numpy()
     known = [labels.index(target) for target in test.targets]
     fitted = calibrate(logits, known)
-    save_model(model, folder / "model", backbone=backbone.path)
     templates = {label: {"en": [_template(label)]} for label in labels}
     contents = BundleContents(
         folder / "model", labels, templates, {}, {}, fitted.temperature, fitted.threshold
@@ -79,7 +78,7 @@ def make_place(options: argparse.Namespace, folder: Path) -> Place:
         program = keys.create("program", "visitor")
         if not options.no_knowledge:
             _teach(space, options.encoder)
-    right = float((logits.argmax(-1) == torch.tensor(known).numpy()).mean())
+    right = float((logits.argmax(-1) == np.array(known)).mean())
     path = folder / "space"
     return Place(path, test.texts, agents, program, backbone.path, len(labels), right)
 

@@ -86,6 +86,11 @@ def compute_dtype(choice: str = "auto", device: str = "cpu") -> tuple[torch.dtyp
     return getattr(torch, name), f"compute type: {name} ({reason})"
 
 
+def quick_dtype(wanted: str) -> torch.dtype:
+    """*wanted*, but fp32 where it is ``bfloat16`` and this processor would only emulate it."""
+    return torch.float32 if wanted == "float32" else compute_dtype("auto")[0]
+
+
 def processor() -> dict[str, Any]:
     """Name, flags that matter to matrix products, cores this process may use, and GPU."""
     facts = Path("/proc/cpuinfo")

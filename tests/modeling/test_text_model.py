@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,36 @@ def test_reloaded_model_gives_the_same_logits(model: TextModel, tiny: Path, tmp_
     again = load_model(tmp_path / "saved")
     assert torch.equal(again.logits(TEXTS), before)
     assert again.labels == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("quick", [torch.bfloat16, torch.float32])
+def test_a_model_is_asked_in_the_type_it_was_built_for_where_that_is_quick(
+    quick: torch.dtype, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (quick, ""))
+    torch.manual_seed(0)
+    backbone = resolve_backbone(str(tiny), cache=tiny)
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings(dtype="bfloat16"))
+    save_model(model, tmp_path / "saved", backbone=tiny)
+    again = load_model(tmp_path / "saved")
+    assert again.asked_in == "bfloat16"  # what is tuned further and saved is asked so, too
+    assert again.backbone.compute_dtype == quick
+    exact = model.logits(TEXTS)
+    model.backbone.compute_dtype = quick
+    assert torch.equal(again.logits(TEXTS), model.logits(TEXTS))
+    assert torch.equal(again.logits(TEXTS), exact) is (quick == torch.float32)
+    assert torch.allclose(again.logits(TEXTS), exact, atol=0.05)
+
+
+def test_models_of_before_are_asked_in_fp32(
+    model: TextModel, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (torch.bfloat16, ""))
+    save_model(model, tmp_path / "saved", backbone=tiny)
+    facts = json.loads((tmp_path / "saved" / "model.json").read_text(encoding="utf-8"))
+    del facts["dtype"]
+    (tmp_path / "saved" / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert load_model(tmp_path / "saved").backbone.compute_dtype == torch.float32
 
 
 def test_saved_folder_loads_by_from_pretrained(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tailorbird.config import ModelSettings
 from tailorbird.errors import WeightsError
+from tailorbird.hardware import quick_dtype
 from tailorbird.modeling import adapters
 from tailorbird.modeling.backbones import Backbone, PackedBackbone, load_backbone
 from tailorbird.modeling.causal import load_language_head
@@ -65,6 +66,8 @@ class TextModel(nn.Module):
         self.spec = spec or HeadSpec()
         self.attachment: adapters.Attachment | None = None
         """The way of tuning that is attached to the backbone, if one is."""
+        self.asked_in = "float32"
+        """The type that it is to compute in once it is saved and loaded, where that is quick."""
 
     @property
     def device(self) -> torch.device:
@@ -186,7 +189,9 @@ def build_model(
         head = _new_head(spec, body, len(labels), settings.dropout, folder=backbone.path)
     wanted = "" if settings.pooling == "auto" else settings.pooling
     pooling = spec.pooling or wanted or backbone.pooling or "mean"
-    return TextModel(tokenizer, body, head, labels=labels, pooling=pooling, spec=spec)
+    model = TextModel(tokenizer, body, head, labels=labels, pooling=pooling, spec=spec)
+    model.asked_in = settings.dtype
+    return model
 
 
 def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
@@ -220,6 +225,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         "head": asdict(model.spec),
         "labels": model.labels,
         "pooling": model.pooling,
+        "dtype": model.asked_in,
         **model.tokenizer.facts,
     }
     _write_json(folder / "model.json", facts)
@@ -263,6 +269,8 @@ def load_model(folder: Path) -> TextModel:
     model = TextModel(
         tokenizer, body, head, labels=facts["labels"], pooling=facts["pooling"], spec=spec
     )
+    model.asked_in = facts.get("dtype", model.asked_in)
+    body.compute_dtype = quick_dtype(model.asked_in)
     if (folder / adapters.FACTS).is_file():
         model.attachment = adapters.load_adapter(body, folder)
     return model.eval()

@@ -79,7 +79,7 @@ def write_reader(
 
     dtype, reason = compute_dtype(computes_in)
     say(reason)
-    model = load_to_read(model_folder, str(dtype).removeprefix("torch."))
+    model = load_to_read(model_folder, dtype)
     if model.spec.task != "joint":
         raise BundleError(
             f"is a model of the task {model.spec.task}, not of joint",

@@ -18,6 +18,7 @@ from tailorbird.assistants.opinion.reading.calibrating import NOWHERE, TopicDist
 from tailorbird.assistants.opinion.reading.windows import Place, marked, window
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from tailorbird.modeling import TextModel
@@ -87,9 +88,10 @@ class Reader:
     @cached_property
     def _model(self) -> tuple[TextModel, tuple[str, ...], tuple[str, ...]]:
         """The model, its topics and its sentiments."""
+        from tailorbird.hardware import quick_dtype
         from tailorbird.tuning.tasks.joint import Parts
 
-        model = load_to_read(self.folder, _quick_here(self.heads.computes_in)).make_ready()
+        model = load_to_read(self.folder, quick_dtype(self.heads.computes_in)).make_ready()
         parts = Parts.of(model.labels)
         return model, parts.many, parts.one
 
@@ -167,24 +169,13 @@ class Reader:
         return list(found)
 
 
-def load_to_read(folder: Path, dtype: str) -> TextModel:
+def load_to_read(folder: Path, dtype: torch.dtype) -> TextModel:
     """The model in *folder*, with products in *dtype*: float32 or bfloat16."""
-    import torch
-
     from tailorbird.modeling import load_model
 
     model = load_model(folder)
-    model.backbone.compute_dtype = getattr(torch, dtype)
+    model.backbone.compute_dtype = dtype
     return model
-
-
-def _quick_here(dtype: str) -> str:
-    """*dtype*, or fp32 where it is bf16 and this processor would only emulate it."""
-    from tailorbird.hardware import compute_dtype
-
-    if dtype == "float32":
-        return dtype
-    return str(compute_dtype("auto")[0]).removeprefix("torch.")
 
 
 def _likeliest(names: Sequence[str], row: Sequence[float]) -> tuple[str, dict[str, float]]:
