@@ -24,6 +24,8 @@ from rich.table import Table
 
 from tailorbird.hardware import processor
 
+MOST_COLUMNS = 9
+"""Figures that stand beside each other in a line of a table."""
 SCREEN = Console(stderr=True, highlight=False)
 Side = Callable[[argparse.Namespace], dict[str, float]]
 
@@ -77,13 +79,28 @@ def _run(module: str, side: str) -> dict[str, float]:
 def show(medians: Mapping[str, Mapping[str, float]], result: Mapping[str, Any]) -> None:
     """A table of the sides, the processor's flags, and *result* as the last line."""
     machine = processor()
-    columns = list(dict.fromkeys(key for row in medians.values() for key in row))
-    table = Table("", *columns, title=f"{machine['name']}, {machine['n_threads']} threads, medians")
-    for name, row in medians.items():
-        table.add_row(name, *(f"{row[key]:,.4g}" if key in row else "" for key in columns))
-    Console(width=120).print(table)
+    title = f"{machine['name']}, {machine['n_threads']} threads, medians"
+    Console(width=120).print(_table(medians, title))
     print(f"flags: {' '.join(machine['flags'])}")
     print(json.dumps({**result, "processor": machine}))
+
+
+def _table(medians: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """A row a side; where figures are too many for a line, a column a side."""
+    keys = list(dict.fromkeys(key for row in medians.values() for key in row))
+    cells = {
+        name: {key: f"{row[key]:,.4g}" if key in row else "" for key in keys}
+        for name, row in medians.items()
+    }
+    if len(keys) <= MOST_COLUMNS:
+        table = Table("", *keys, title=title)
+        for name, row in cells.items():
+            table.add_row(name, *row.values())
+    else:
+        table = Table("", *cells, title=title)
+        for key in keys:
+            table.add_row(key, *(row[key] for row in cells.values()))
+    return table
 
 
 def peak_gib(pid: int | None = None) -> float:

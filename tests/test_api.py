@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tailorbird import api, runs
 from tailorbird.bundle import Bundle
@@ -424,6 +425,27 @@ def test_a_build_keeps_a_scope_score_that_answers_as_it_was_measured(
     assert turned_away <= 0.05
     assert {"scope.json", "scope.safetensors"} <= {path.name for path in bundle.path.iterdir()}
     assert "scope score is below" in (bundle.path / "MODEL_CARD.md").read_text("utf-8")
+
+
+def test_what_is_served_in_bf16_was_measured_in_bf16(
+    logs: Path, settings: Settings, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_bf16 = {"bfloat16": torch.bfloat16}  # whatever this processor is quick in
+    monkeypatch.setattr("tailorbird.modeling.text_model.quick_dtype", in_bf16.__getitem__)
+    halved = replace(settings, model=replace(settings.model, dtype="bfloat16"))
+    bundle = api.build(str(logs), workspace, halved)
+    assert bundle is not None
+    assert bundle.classifier.backbone.compute_dtype == torch.bfloat16
+    rows = runs.load_examples(workspace.run())
+    for name in ("validation", "test"):
+        answers = api.current_bundle(workspace).predict([row.text for row in rows[name]])
+        right = [one.intent == row.label for one, row in zip(answers, rows[name], strict=True)]
+        assert sum(right) / len(right) == pytest.approx(bundle.report[name]["accuracy"]["value"])
+    answers = bundle.predict([row.text for row in rows["validation"]])
+    n_turned_away = sum(not one.in_scope for one in answers)
+    measured = bundle.report["scope"]["false_alarm_rate"] * len(answers)
+    # The threshold is the score of a row; rounding may put that row on either side of it.
+    assert abs(n_turned_away - measured) < 1.5
 
 
 def test_rows_labelled_as_out_of_scope_are_no_class_and_measure_the_score(

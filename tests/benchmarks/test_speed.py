@@ -14,7 +14,7 @@ import torch
 from benchmarks.chat_ours import encode
 from benchmarks.chat_rows import ChatRow, encode_dialogue
 from benchmarks.peers import MeanPooled, lora_targets
-from benchmarks.rounds import peak_gib
+from benchmarks.rounds import MOST_COLUMNS, peak_gib, show
 from benchmarks.sets import SETS, load_set, read_dialogues
 from benchmarks.trainer import GroupedOrder, n_tokens, rows_for
 
@@ -29,6 +29,19 @@ def write_gzip(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.write(text)
+
+
+@pytest.mark.parametrize("n", [2, MOST_COLUMNS + 1])
+def test_every_figure_of_every_side_can_be_read_in_the_table(
+    n: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = {f"some_figure_{i}": 0.25 + i for i in range(n)}
+    show({"ours": mine, "peer": {"some_figure_1": 7.5}}, {"ratio": 2.0})
+    *table, _, last = capsys.readouterr().out.splitlines()
+    for key, value in mine.items():
+        assert any(key in line for line in table)
+        assert any(f"{value:,.4g}" in line for line in table)
+    assert json.loads(last)["ratio"] == 2.0
 
 
 def test_validation_is_cut_from_train_and_the_test_part_is_left_alone(tmp_path: Path) -> None:
