@@ -107,6 +107,19 @@ def test_near_identical_variants_become_one_and_count_together() -> None:
     assert best(rows)[0].startswith("Dear ")
 
 
+def test_what_is_mostly_replied_to_other_intents_is_no_answer_to_this_one() -> None:
+    everyday = "When did that happen?"
+    logs = [replied("We pay it back in three days.")] * 3
+    logs += [replied(everyday, feedback=1.0)] * 2
+    logs += [replied(everyday, label="parcel")] * 3
+    found = best_templates(logs, ["refund", "parcel"])
+    assert found["refund"]["en"] == ["We pay it back in three days."]
+    assert found["parcel"]["en"] == [everyday]  # better than nothing: it is what is said there
+    logs += [replied("Send us a picture.", label=label) for label in ("refund", "parcel")]
+    found = best_templates(logs, ["refund", "parcel"])
+    assert found["refund"]["en"] == ["We pay it back in three days.", "Send us a picture."]
+
+
 def test_blank_and_missing_replies_are_ignored() -> None:
     assert best([replied(None), replied("  "), replied(PLAIN), replied("？！")]) == [PLAIN, "？！"]
 

@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,19 +65,23 @@ def best_templates(
     """Up to *n_per_language* good and different replies an intent and language.
 
     The highest feedback comes first, then the most frequent, then the most central (closest to
-    what is usually replied). Left out are replies that people disliked, and those that belong to
-    one person: with masked data, order numbers or unfilled slots. Every label has an entry.
+    what is usually replied). Left out are replies that people disliked, those that belong to
+    one person: with masked data, order numbers or unfilled slots; and, beside what is replied most,
+    those that are mostly given to other intents ("When did that happen?"). Every label has an
+    entry.
     """
     replies: dict[tuple[str, str], dict[str, list[Interaction]]] = {}
+    everywhere: Counter[str] = Counter()
     known = set(labels)
     for interaction in interactions:
         reply = (interaction.reply or "").strip()
         if interaction.label in known and reply and not _PERSONAL.search(reply):
             group = replies.setdefault((str(interaction.label), language_of(reply)), {})
             group.setdefault(_bare(reply), []).append(interaction)
+            everywhere[_bare(reply)] += 1
     return {
         label: {
-            language: _best(replies.get((label, language), {}), n_per_language)
+            language: _best(_own(replies.get((label, language), {}), everywhere), n_per_language)
             for language in LANGUAGES
         }
         for label in labels
@@ -169,6 +174,18 @@ def check(
             for language in LANGUAGES
         }
     return templates
+
+
+def _own(
+    group: Mapping[str, Sequence[Interaction]], everywhere: Mapping[str, int]
+) -> dict[str, Sequence[Interaction]]:
+    """The replies of an intent that are given to it half of the time, or more often than others."""
+    most = max(map(len, group.values()), default=0)
+    return {
+        bare: rows
+        for bare, rows in group.items()
+        if len(rows) == most or 2 * len(rows) >= everywhere[bare]
+    }
 
 
 def _best(group: Mapping[str, Sequence[Interaction]], n: int) -> list[str]:
