@@ -15,6 +15,7 @@ from benchmarks.retrieval_rows import atec, bustm, taobao
 from benchmarks import retrieval
 from tailorbird.knowledge.tuning import embed
 from tailorbird.modeling import TextModel
+from tailorbird.records import Example
 from tailorbird.testing import write_tiny_backbone
 
 WORDS = ["茶", "刀", "枣", "核桃", "湿巾", "快递", "退款", "发货", "优惠", "牛肉干"]
@@ -126,16 +127,30 @@ def test_sets_that_are_not_asked_for_are_not_run(options: argparse.Namespace) ->
 
 
 def test_a_model_that_finds_held_out_pairs_no_better_is_not_kept(
-    options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+    options: argparse.Namespace,
 ) -> None:
     some = argparse.Namespace(**{**vars(options), "only": ["bustm"]})
     found = retrieval.ours(some)
     assert found["bustm_is_kept"] == 0.0  # four pairs taught it nothing
     before = retrieval.figures("bustm", bustm(some.data), _of(untuned(some.backbone)))
     assert before == {key: found[key] for key in before}
-    monkeypatch.setattr(retrieval, "is_better", lambda *_: True)
-    kept = retrieval.ours(some)
-    assert all(kept[key] == kept[f"{key}_tuned"] for key in before)
+
+
+def test_a_model_that_finds_held_out_pairs_better_is_kept(
+    options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighted, blind = untuned(options.backbone), untuned(options.backbone)
+    for weight in blind.backbone.parameters():
+        weight.data.zero_()  # all texts are alike to it
+    held = [Example(word, second=word) for word in WORDS]  # which are found by being the same
+    assert retrieval.is_better(sighted, blind, held)
+    assert not retrieval.is_better(blind, sighted, held)
+    assert not retrieval.is_better(sighted, sighted, held)
+    monkeypatch.setattr(retrieval, "untuned", lambda _: blind)
+    found = retrieval.ours(argparse.Namespace(**{**vars(options), "only": ["taobao"]}))
+    assert found["taobao_is_kept"] == 1.0
+    for name in ("taobao_recall_at_1", "taobao_mrr"):
+        assert found[name] == found[f"{name}_tuned"]
 
 
 def _of(model: TextModel) -> retrieval.Vectors:
