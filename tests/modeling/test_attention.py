@@ -14,6 +14,7 @@ from tailorbird.modeling import layout
 from tailorbird.modeling.attention import (
     BLOCKWISE_FROM,
     BLOCKWISE_UNTIL,
+    FEW,
     FUSED_FROM,
     Causal,
     attend,
@@ -85,6 +86,26 @@ def test_texts_of_like_length_attend_in_groups_as_they_do_alone(
     within = 1e-5 if dtype == torch.float32 else 0.1
     for one, parts in zip(together, zip(*alone, strict=True), strict=True):
         assert (one - torch.cat(parts)).abs().max() < within
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_few_short_texts_attend_as_they_do_among_many(dtype: torch.dtype) -> None:
+    lengths = [13, 1, 40, 16, 8, 63]
+    few, many = (pack([[7] * n for n in some]) for some in (lengths, [*lengths, 5, 5, 5]))
+    assert few.n_texts <= FEW < many.n_texts
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(many.n_tokens, 72, generator=generator, dtype=torch.float64).to(dtype)
+    x.requires_grad_()
+    direction = torch.randn(few.n_tokens, 24, generator=generator).to(dtype)
+    found = []
+    for batch in (few, many):
+        mixed = attend(x[: batch.n_tokens], batch, n_heads=3)[: few.n_tokens]
+        (of_x,) = torch.autograd.grad((mixed * direction).sum(), x)
+        found.append((mixed.detach(), of_x))
+    within = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float64: 1e-12}[dtype]
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == dtype
+        assert (one - other).abs().max() < within
 
 
 def by_blocks(q: Tensor, k: Tensor, v: Tensor, *, causal: Causal) -> Tensor:

@@ -24,6 +24,10 @@ from tailorbird.modeling.packing import PackedBatch
 FUSED_FROM = {torch.float32: 64, torch.bfloat16: 512}
 """The L from which the fused kernel, forward and backward, is the faster one on a CPU."""
 
+FEW = 8
+"""So many short texts are looked at one by one on a CPU, as a service is asked for one or two:
+laying them out takes longer than what it saves."""
+
 BLOCKWISE_FROM, BLOCKWISE_UNTIL = 128, 2048
 """The L at which tokens that look back go block by block on a CPU: shorter texts are not faster
 that way, and weights of longer ones would take too much memory."""
@@ -64,6 +68,9 @@ def attend(
     """
     if prefix is None and has_varlen(qkv, n_heads=n_heads, dropout=dropout, causal=causal):
         return varlen(qkv, batch, n_heads=n_heads, causal=causal)
+    is_plain = prefix is None and causal is None and dropout == 0 and not qkv.is_cuda
+    if is_plain and batch.n_texts <= FEW and batch.max_length < FUSED_FROM[torch.float32]:
+        return _one_by_one(qkv, batch, n_heads)
     layout = layout_of(batch, n_heads=n_heads, dtype=qkv.dtype)
     padded = qkv if layout.places is None else _pad(qkv, *layout.places)
     how = n_heads, dropout, prefix, causal
@@ -75,6 +82,21 @@ def attend(
         found = [_of_group(part, group, *how) for part, group in both]
         mixed = torch.cat(found)
     return mixed if layout.places is None else unpad(mixed, layout.places[1])
+
+
+def _one_by_one(qkv: Tensor, batch: PackedBatch, n_heads: int) -> Tensor:
+    """(T, 3 H E) of a few short texts → (T, H E): nothing is laid out, copied or hidden.
+
+    In fp32 where *qkv* is bf16: for so little oneDNN's bf16 takes four times as long.
+    """
+    wide = qkv.float() if qkv.dtype.itemsize == 2 else qkv
+    heads = wide.view(qkv.shape[0], 3 * n_heads, -1).transpose(0, 1)  # (3 H, T, E)
+    found = []
+    for text in heads.split(batch.lengths.tolist(), 1):  # (3 H, L, E)
+        q, k, v = text.split(n_heads)
+        weights = torch.bmm(q, k.transpose(1, 2)).softmax(-1)  # (H, L, L)
+        found.append(torch.bmm(weights, v).transpose(0, 1))  # (L, H, E)
+    return torch.cat(found).view(qkv.shape[0], -1).to(qkv.dtype)
 
 
 def _of_group(

@@ -55,9 +55,13 @@ class EncoderLayer(nn.Module):
             dropout=dropout,
             prefix=prefix,
         )
-        attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
+        attended = linear(attended, self.attention_out)
+        if dropout:
+            attended = F.dropout(attended, dropout, self.training)
         x = self.attention_norm(x + attended)  # an fp32 sum: x is fp32
-        hidden = F.dropout(self.feed_forward(x.to(dtype)), dropout, self.training)
+        hidden = self.feed_forward(x.to(dtype))
+        if dropout:
+            hidden = F.dropout(hidden, dropout, self.training)
         return self.ffn_norm(x + hidden)  # type: ignore[no-any-return]
 
     def project(self, x: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
         done = _together_adapted(x, rows, parts, layers, found)
         if any(new is not old for new, old in zip(done, parts, strict=True)):
             y = _below(done, 1)  # else all of it was changed in its place
-    return y if len(y) == len(x) else y[: len(x)]
+    return y if y.shape[0] == x.shape[0] else y[: x.shape[0]]
 
 
 def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
@@ -66,8 +66,9 @@ def filled(x: Tensor) -> Tensor:
     """
     if x.dtype != torch.bfloat16 or x.device.type != "cpu":
         return x
-    step = max(ROWS, 2 ** ((len(x) - 1) // ROWS).bit_length())
-    n_missing = -len(x) % step
+    n_rows = x.shape[0]
+    step = max(ROWS, 2 ** ((n_rows - 1) // ROWS).bit_length())
+    n_missing = -n_rows % step
     if not n_missing:
         return x
     return torch.cat([x, x.new_zeros(n_missing, x.shape[1])])  # `F.pad` would write all rows twice

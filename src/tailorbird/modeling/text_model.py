@@ -145,7 +145,8 @@ class TextModel(nn.Module):
         offsets: list[int] = offsets_of(tokens.n_units).tolist()  # (N + 1,)
         out = torch.empty(offsets[-1], 0)
         was_training = self.training
-        self.eval()
+        if was_training:  # else all of it is as it is: a walk through the modules less
+            self.eval()
         try:
             for indices in inference_batches(tokens.lengths):
                 found = function(tokens.take(indices).to(self.device)).float().cpu()
@@ -153,7 +154,7 @@ class TextModel(nn.Module):
                     out = torch.empty(len(out), found.shape[1])
                 out[torch.cat([torch.arange(offsets[i], offsets[i + 1]) for i in indices])] = found
         finally:
-            if was_training:  # else all of it is as it was: a walk through the modules less
+            if was_training:
                 self.train()
         return out
 
