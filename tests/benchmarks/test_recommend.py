@@ -84,7 +84,7 @@ def test_the_best_choice_is_the_one_with_the_highest_ndcg_on_validation() -> Non
 def test_no_rating_of_a_new_film_is_ever_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.recommend.CUTS", {"test": (0.5, 1.0)})
     items, events = tea_shop.items(), tea_shop.events()
-    old, fresh, window = recommend.new_films(items, events, "test")
+    old, fresh, window = recommend.new_films(items, events, "test", 0)
     new = held_out(items)
     assert {item.id for item in fresh} == new
     assert len(new) == 3

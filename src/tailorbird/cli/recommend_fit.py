@@ -39,6 +39,9 @@ Backbone = Annotated[
     str, typer.Option("--backbone", help="What reads items: auto, minilm, e5, a folder.")
 ]
 Epochs = Annotated[int, typer.Option("--epochs", help="Passes of the interest match.", min=1)]
+Matches = Annotated[
+    int, typer.Option("--matches", help="Interest matches; what counts is their mean.", min=1)
+]
 
 
 @app.command()
@@ -60,6 +63,7 @@ def fit(
     ] = None,
     backbone: Backbone = "auto",
     epochs: Epochs = 8,
+    matches: Matches = 4,
     items_table: ItemsTable = "",
     events_table: EventsTable = "",
     column: Columns = None,
@@ -83,7 +87,7 @@ def fit(
             catalogue, log = _read(sources, tables, column, display=display)
         else:
             catalogue, log = _kept(space, display)
-        settings = _settings(backbone, epochs)
+        settings = _settings(backbone, epochs, matches)
         model = fit_recommender(catalogue, log, settings, cache=space.cache_path, say=display.say)
         folder = out or space.path / "recommend" / "model"
         model.save(folder)
@@ -100,6 +104,7 @@ def compare(
     *,
     backbone: Backbone = "auto",
     epochs: Epochs = 8,
+    matches: Matches = 4,
     items_table: ItemsTable = "",
     events_table: EventsTable = "",
     column: Columns = None,
@@ -123,7 +128,7 @@ def compare(
         model = fit_recommender(
             catalogue,
             window.fitted,
-            _settings(backbone, epochs),
+            _settings(backbone, epochs, matches),
             cache=space.cache_path,
             say=display.say,
         )
@@ -155,10 +160,10 @@ def _kept(space: Space, display: Display) -> tuple[list[Item], list[Event]]:
     return catalogue, log
 
 
-def _settings(backbone: str, epochs: int) -> RecommendSettings:
+def _settings(backbone: str, epochs: int, matches: int) -> RecommendSettings:
     from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
-    return RecommendSettings(backbone=backbone, n_epochs=epochs)
+    return RecommendSettings(backbone=backbone, n_epochs=epochs, n_matches=matches)
 
 
 def _read(

@@ -21,7 +21,9 @@ from tailorbird.assistants.recommend.ranking.parts import catalogue_of, fit_part
 from tailorbird.assistants.recommend.ranking.popularity import trend_of
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
-SETTINGS = RecommendSettings(width=8, n_epochs=2, n_factors=4, n_candidates=20, n_threads=1)
+SETTINGS = RecommendSettings(
+    width=8, n_epochs=2, n_factors=4, n_candidates=20, n_threads=1, n_matches=2
+)
 CUT = START + timedelta(days=35)
 NOW = CUT + timedelta(days=3, minutes=30)
 """Within what the fourth user after the cut does."""

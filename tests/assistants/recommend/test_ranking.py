@@ -15,12 +15,20 @@ from tests.assistants.recommend.tea_shop import START, WordEncoder, past_of_kind
 from tailorbird.assistants.recommend.catalogue.log import past_of
 from tailorbird.assistants.recommend.catalogue.records import Event, Item
 from tailorbird.assistants.recommend.ranking.fitting import fit_recommender
+from tailorbird.assistants.recommend.ranking.match import InterestEnsemble
 from tailorbird.assistants.recommend.ranking.model import RecommendModel
+from tailorbird.assistants.recommend.ranking.parts import vectors_of
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 from tailorbird.errors import CorruptBundleError, DataError
 
 SETTINGS = RecommendSettings(
-    width=16, n_epochs=30, n_factors=8, n_candidates=20, ranker_fraction=0.4, n_threads=1
+    width=16,
+    n_epochs=30,
+    n_factors=8,
+    n_candidates=20,
+    ranker_fraction=0.4,
+    n_threads=1,
+    n_matches=2,
 )
 NOW = START + timedelta(days=200)
 
@@ -67,6 +75,22 @@ def test_the_order_in_time_counts_and_that_of_the_argument_does_not(model: Recom
     ]
     np.testing.assert_array_equal(users[0], users[1])
     assert not np.allclose(users[0], users[2], atol=1e-3)
+
+
+def test_matches_together_score_as_they_do_in_the_mean(model: RecommendModel) -> None:
+    parts, interest = model.parts, model.parts.interest
+    assert interest is not None
+    past = past_of(past_of_kind("lamp", 4), model.places.of, model.scale)
+    alone = []
+    for member in interest.members:
+        one = InterestEnsemble([member])
+        recent = parts.popularity.recent
+        vectors = vectors_of(one, parts.catalogue.features, recent, own=True)
+        alone.append(vectors[:, :-1] @ replace(parts, interest=one, vectors=vectors).user(past))
+    assert len(alone) == SETTINGS.n_matches
+    assert np.abs(alone[0] - alone[1]).max() > 0.1  # each has a seed of its own
+    together = parts.vectors[:, :-1] @ parts.user(past)
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-5)
 
 
 def test_whoever_is_new_sees_what_is_popular(model: RecommendModel) -> None:

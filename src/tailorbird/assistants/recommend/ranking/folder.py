@@ -17,7 +17,7 @@ from scipy import sparse
 
 from tailorbird.assistants.recommend.catalogue.log import Places, RatingScale
 from tailorbird.assistants.recommend.ranking.content import Content
-from tailorbird.assistants.recommend.ranking.match import InterestModel
+from tailorbird.assistants.recommend.ranking.match import InterestEnsemble, InterestModel
 from tailorbird.assistants.recommend.ranking.near import Near
 from tailorbird.assistants.recommend.ranking.parts import Catalogue, Parts
 from tailorbird.assistants.recommend.ranking.popularity import Popularity
@@ -30,7 +30,7 @@ from tailorbird.store import files
 if TYPE_CHECKING:
     from tailorbird.assistants.recommend.ranking.model import RecommendModel
 
-FORMAT = "tailorbird-recommender/2"
+FORMAT = "tailorbird-recommender/3"
 MANIFEST = "manifest.json"
 MODEL, ARRAYS, MATCH, TREES = "model.json", "arrays.safetensors", "match.safetensors", "ranker.txt"
 NEAR = ("near_item", "near_weight", "near_cosine")
@@ -153,11 +153,14 @@ def _files(model: RecommendModel) -> dict[str, bytes]:
 
 def _interest(
     state: Mapping[str, np.ndarray], settings: RecommendSettings, content: Content
-) -> InterestModel:
+) -> InterestEnsemble:
     import torch
 
-    n_items = len(state["own"])
-    interest = InterestModel(content.n_features, n_items, width=settings.width)
+    members = sorted({name.split(".")[1] for name in state})
+    n_items = len(state["members.0.own"])
+    interest = InterestEnsemble(
+        InterestModel(content.n_features, n_items, width=settings.width) for _ in members
+    )
     interest.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in state.items()})
     return interest.eval()
 

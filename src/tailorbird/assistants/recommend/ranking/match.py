@@ -14,6 +14,8 @@ Shape letters: B users, T events of a window, M items, F content features, D wid
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -111,6 +113,40 @@ class InterestModel(nn.Module):
         mixed = (shares @ values).transpose(1, 2).reshape(n_users, n, -1)
         found: Tensor = self.dropout(self.mixed(mixed))
         return found
+
+
+class InterestEnsemble(nn.Module):
+    """The mean of K interest models that differ by their seeds (Lakshminarayanan et al. 2017).
+
+    Their vectors stand side by side, those of users divided by K: inner products are the mean of
+    the members', and what one of them took from chance the others do not repeat.
+    """
+
+    def __init__(self, members: Iterable[InterestModel]) -> None:
+        super().__init__()
+        self.members: Collection[InterestModel] = nn.ModuleList(members)  # type: ignore[assignment]
+
+    def items(self, features: Tensor, *, own: bool) -> Tensor:
+        """(M, K D + 1) vectors of items, the last number a bias.
+
+        Args:
+            features: (M, F) content.
+            own: whether these are the items that the members were tuned with, in that order, or
+                ones without events.
+        """
+        parts = [
+            one.items(features, *((one.own, one.own_bias) if own else (None, None)))
+            for one in self.members
+        ]
+        bias = torch.stack([part[:, -1] for part in parts]).mean(dim=0)
+        return torch.cat([*(part[:, :-1] for part in parts), bias[:, None]], dim=1)
+
+    def users(self, vectors: Tensor, degrees: Tensor, is_there: Tensor) -> Tensor:
+        """(B, T, K D) from (B, T, K D); see `InterestModel.users`."""
+        parts = vectors.chunk(len(self.members), dim=-1)
+        both = zip(self.members, parts, strict=True)
+        users = [one.users(part, degrees, is_there) for one, part in both]
+        return torch.cat(users, dim=-1) / len(users)
 
 
 def degrees_of(relative: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ from tailorbird.assistants.recommend.catalogue.records import Item
 from tailorbird.assistants.recommend.ranking.content import Content, number_of
 from tailorbird.assistants.recommend.ranking.match import (
     MAX_EVENTS,
-    InterestModel,
+    InterestEnsemble,
     degrees_of,
 )
-from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
+from tailorbird.assistants.recommend.ranking.match_fitting import fit_ensemble
 from tailorbird.assistants.recommend.ranking.near import MIN_EVENTS, Near, nearest
 from tailorbird.assistants.recommend.ranking.popularity import (
     SMOOTHING,
@@ -85,9 +85,10 @@ class Parts:
     """Models fitted to the events before one moment; M items, and any that were added since."""
 
     catalogue: Catalogue
-    interest: InterestModel | None
+    interest: InterestEnsemble | None
     vectors: Floats
-    """(M, D + 1) of the interest match, the last number a bias; width 0 without."""
+    """(M, D + 1) of the interest match, the last number a bias; width 0 without. D are the numbers
+    of all its members."""
     als: Als
     knn: Knn
     popularity: Popularity
@@ -224,7 +225,7 @@ def fit_parts(
     popularity = fit_popularity(log, half_life_days=settings.half_life_days)
     interest, near, vectors = None, None, np.zeros((len(catalogue), 1), np.float32)
     if settings.with_match:
-        interest, _ = fit_match(
+        interest = fit_ensemble(
             log,
             catalogue.features,
             settings,
@@ -246,14 +247,13 @@ def fit_parts(
 
 
 def vectors_of(
-    interest: InterestModel, features: Floats, recent: NDArray[np.floating], *, own: bool
+    interest: InterestEnsemble, features: Floats, recent: NDArray[np.floating], *, own: bool
 ) -> Floats:
     """(M, D + 1) of items that the model was tuned with, or of new ones.
 
     The bias at the end holds how popular each is lately, *recent* (M,), too.
     """
     with torch.inference_mode():
-        parts = (interest.own, interest.own_bias) if own else (None, None)
-        found: Floats = interest.items(torch.from_numpy(features), *parts).numpy().copy()
+        found: Floats = interest.items(torch.from_numpy(features), own=own).numpy().copy()
         found[:, -1] += np.log(recent + SMOOTHING)
     return found

@@ -14,6 +14,9 @@ class RecommendSettings:
     backbone: str = setting("auto", "What reads the words of items: auto, minilm, e5, a folder.")
     width: int = setting(64, "Numbers in the vector of an item and of a user.")
     n_epochs: int = setting(8, "Passes of the interest match over all users.")
+    n_matches: int = setting(
+        4, "Interest matches, each with a seed of its own; what counts is their mean."
+    )
     n_negatives: int = setting(
         4096, "Items that each next event is told from; drawn by popularity."
     )
