@@ -207,7 +207,7 @@ def of_known_users(
     start = time.perf_counter()
     model = fit(items, window, cache, backbone)
     fit_s = time.perf_counter() - start
-    orders["ranker"] = ranked_by(fit(items, window, cache, backbone, with_match=False))
+    orders["ranker"] = ranked_by(fit(items, window, cache, backbone, n_matches=0))
     orders["ours"] = ranked_by(model)
     users = {name: by_user(order, moments) for name, order in orders.items()}
     result = {"ndcg_at_10": mean(users["ours"])}

@@ -18,9 +18,9 @@ def rows(n_lists: int, *, n: int = 20) -> RankerRows:
     return RankerRows(features, (features[:, 2] < -1).astype(np.int64), [n] * n_lists)
 
 
-@pytest.mark.parametrize(("with_match", "start"), [(True, 0), (False, 1)])
-def test_few_lists_leave_the_order_that_scores_begin_with(with_match: bool, start: int) -> None:
-    settings = RecommendSettings(with_match=with_match, n_threads=1)
+@pytest.mark.parametrize(("n_matches", "start"), [(1, 0), (0, 1)])
+def test_few_lists_leave_the_order_that_scores_begin_with(n_matches: int, start: int) -> None:
+    settings = RecommendSettings(n_matches=n_matches, n_threads=1)
     few = rows(2)
     ranker = fit_ranker(few, NAMES, settings)
     assert ranker.start.feature == NAMES[start]

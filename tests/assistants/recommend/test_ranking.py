@@ -224,7 +224,7 @@ def test_too_little_to_learn_from_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_match_the_model_still_ranks(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, with_match=False)
+    settings = replace(SETTINGS, n_matches=0)
     model = fit_recommender(
         tea_shop.items(), tea_shop.events(), settings, cache=tmp_path, encoder=WordEncoder()
     )

@@ -224,7 +224,7 @@ def fit_parts(
     together = fit_als(log, als, n_threads=settings.n_threads, seed=settings.seed)
     popularity = fit_popularity(log, half_life_days=settings.half_life_days)
     interest, near, vectors = None, None, np.zeros((len(catalogue), 1), np.float32)
-    if settings.with_match:
+    if settings.n_matches:
         interest = fit_ensemble(
             log,
             catalogue.features,

@@ -92,7 +92,7 @@ def fit_ranker(rows: RankerRows, names: Sequence[str], settings: RecommendSettin
             "no candidate was liked afterwards, so there is no order to learn",
             cure="give more events, or a larger recommend.ranker_fraction",
         )
-    feature = START_WITH_MATCH if settings.with_match else START_WITHOUT
+    feature = START_WITH_MATCH if settings.n_matches else START_WITHOUT
     begun = _begun(rows.features, list(names).index(feature))
     # Names stay with us: LightGBM refuses some signs that columns of a shop have.
     data = lightgbm.Dataset(rows.features, rows.label, group=list(rows.sizes), init_score=begun)

@@ -15,7 +15,7 @@ class RecommendSettings:
     width: int = setting(64, "Numbers in the vector of an item and of a user.")
     n_epochs: int = setting(8, "Passes of the interest match over all users.")
     n_matches: int = setting(
-        4, "Interest matches, each with a seed of its own; what counts is their mean."
+        4, "Interest matches, each with a seed of its own; their mean counts. 0: for comparison."
     )
     n_negatives: int = setting(
         4096, "Items that each next event is told from; drawn by popularity."
@@ -27,6 +27,5 @@ class RecommendSettings:
         0.15, "Latest share of the events: the ranker learns from it, with features from before."
     )
     half_life_days: float = setting(365.0, "After so long an event counts half as popularity.")
-    with_match: bool = setting(True, "Whether the interest match takes part; for comparison.")
     n_threads: int = setting(2, "Threads of ALS and of the ranker, at most 2.")
     seed: int = setting(0, "Of every draw.")
