@@ -11,7 +11,7 @@ Shape letters: B windows, T events of a window, P targets of a batch, S negative
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,12 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tailorbird.assistants.recommend.catalogue.log import Log, Say
-from tailorbird.assistants.recommend.ranking.match import (
-    MAX_EVENTS,
-    InterestEnsemble,
-    InterestModel,
-    degrees_of,
-)
+from tailorbird.assistants.recommend.ranking.match import MAX_EVENTS, InterestModel, degrees_of
 from tailorbird.assistants.recommend.ranking.popularity import Trend
 from tailorbird.assistants.recommend.ranking.settings import RecommendSettings
 
@@ -51,28 +46,6 @@ class _Windows:
     """The step of the trend that each event is in."""
 
 
-def fit_ensemble(
-    log: Log,
-    features: NDArray[np.float32],
-    settings: RecommendSettings,
-    *,
-    factors: NDArray[np.float32],
-    trend: Trend,
-    say: Say = lambda _: None,
-) -> InterestEnsemble:
-    """As many matches as ``settings.n_matches``, by `fit_match` with seeds one after another."""
-    members = []
-    for k in range(settings.n_matches):
-
-        def told(sentence: str, name: str = f"match {k + 1} of {settings.n_matches}") -> None:
-            say(f"{name}: {sentence}")
-
-        seeded = replace(settings, seed=settings.seed + k)
-        member, _ = fit_match(log, features, seeded, factors=factors, trend=trend, say=told)
-        members.append(member)
-    return InterestEnsemble(members).eval()
-
-
 def fit_match(
     log: Log,
     features: NDArray[np.float32],
@@ -81,8 +54,8 @@ def fit_match(
     factors: NDArray[np.float32],
     trend: Trend,
     say: Say = lambda _: None,
-) -> tuple[InterestModel, list[float]]:
-    """The model, and its loss in each epoch.
+) -> InterestModel:
+    """A match, by ``settings.seed``.
 
     Args:
         log: the events to learn from, and none later.
@@ -105,9 +78,8 @@ def fit_match(
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: 0.5 + 0.5 * np.cos(np.pi * epoch / settings.n_epochs)
         )
-        losses = []
         model.train()
-        for _ in range(settings.n_epochs):
+        for epoch in range(1, settings.n_epochs + 1):
             total = n = 0.0
             for windows in _batches(log, trend, settings.ahead, rng):
                 drawn = _negatives(counts, settings.n_negatives, rng)
@@ -118,12 +90,11 @@ def fit_match(
                 optimizer.step()
                 total, n = total + loss.item(), n + 1
             schedule.step()
-            losses.append(total / n)
-            say(f"epoch {len(losses)} of {settings.n_epochs}, loss {losses[-1]:.3f}")
+            say(f"match: epoch {epoch} of {settings.n_epochs}, loss {total / n:.3f}")
         with torch.no_grad():  # an item nobody touched has content alone
             is_new = torch.from_numpy(counts == 0)
             model.own[is_new], model.own_bias[is_new] = 0.0, 0.0
-    return model.eval(), losses
+    return model.eval()
 
 
 def _parameter_groups(model: InterestModel) -> list[dict[str, object]]:

@@ -22,7 +22,7 @@ from tailorbird.assistants.recommend.ranking.match import (
     InterestEnsemble,
     degrees_of,
 )
-from tailorbird.assistants.recommend.ranking.match_fitting import fit_ensemble
+from tailorbird.assistants.recommend.ranking.match_fitting import fit_match
 from tailorbird.assistants.recommend.ranking.near import MIN_EVENTS, Near, nearest
 from tailorbird.assistants.recommend.ranking.popularity import (
     SMOOTHING,
@@ -225,14 +225,16 @@ def fit_parts(
     popularity = fit_popularity(log, half_life_days=settings.half_life_days)
     interest, near, vectors = None, None, np.zeros((len(catalogue), 1), np.float32)
     if settings.n_matches:
-        interest = fit_ensemble(
-            log,
-            catalogue.features,
-            settings,
-            factors=together.items,
-            trend=trend_of(log, half_life_days=settings.half_life_days),
-            say=say,
-        )
+        trend, members = trend_of(log, half_life_days=settings.half_life_days), []
+        for k in range(settings.n_matches):
+            say(f"match {k + 1} of {settings.n_matches}")
+            seeded = replace(settings, seed=settings.seed + k)
+            members.append(
+                fit_match(
+                    log, catalogue.features, seeded, factors=together.items, trend=trend, say=say
+                )
+            )
+        interest = InterestEnsemble(members)
         vectors = vectors_of(interest, catalogue.features, popularity.recent, own=True)
         near = nearest(catalogue.texts, popularity.total >= MIN_EVENTS)
     return Parts(
