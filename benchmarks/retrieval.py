@@ -15,7 +15,7 @@ The rows are told in `benchmarks.retrieval_rows`. Sides, each in a process of it
 - *ours, pairs*: the task `pairs`, which reads both sentences together; matching alone.
 
 The clock runs from the first tokenisation to the last update, on both tuned sides, which are run
-with each of `--seeds` orders of the rows: their figures are means.
+with each of `--seeds` orders of the rows: their figures are means, with their standard errors.
 
 ``recall_at_1`` and ``mrr``: of taobao among ten candidates; of the matching sets each first
 sentence of a test pair that is the same looks for its second among all second sentences of the
@@ -26,6 +26,7 @@ test part.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -290,12 +291,17 @@ def sentence_transformers(options: argparse.Namespace) -> dict[str, float]:
 
 
 def of_seeds(side: Side) -> Side:
-    """The means of *side*'s figures over the seeds."""
+    """The means of *side*'s figures over the seeds; ``…_error`` is the standard error of a mean."""
 
     def means(options: argparse.Namespace) -> dict[str, float]:
         seeds = range(options.seed, options.seed + options.seeds)
         rows = [side(argparse.Namespace(**vars(options) | {"seed": seed})) for seed in seeds]
-        return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
+        columns = {key: [row[key] for row in rows] for key in rows[0]}
+        found = {key: statistics.fmean(values) for key, values in columns.items()}
+        if len(rows) == 1:
+            return found
+        root = len(rows) ** 0.5
+        return found | {f"{k}_error": statistics.stdev(v) / root for k, v in columns.items()}
 
     return means
 
@@ -311,14 +317,21 @@ SIDES = {
 
 
 def result_of(medians: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """The figures of the last line; gaps in points, positive where the peer is ahead."""
+    """The figures of the last line; gaps in points, positive where the peer is ahead.
+
+    ``worst_gap_error``: the standard error of that gap over the seeds, where there are several.
+    """
     mine, peer = medians["ours"], medians["sentence-transformers"]
-    keys = [key for key in peer if key not in ("train_s", "peak_gib")]
+    keys = [key for key in peer if key.startswith(SETS) and not key.endswith("_error")]
     found: dict[str, float] = {"ratio_vs_sentence_transformers": peer["train_s"] / mine["train_s"]}
     for suffix in ("", "_tuned"):
-        gaps = [100 * (peer[key] - mine[key + suffix]) for key in keys]
-        found[f"worst_gap_points{suffix}"] = max(gaps)
-        found[f"mean_gap_points{suffix}"] = statistics.fmean(gaps)
+        gaps = {key: 100 * (peer[key] - mine[key + suffix]) for key in keys}
+        worst = max(gaps, key=gaps.__getitem__)
+        found[f"worst_gap_points{suffix}"] = gaps[worst]
+        found[f"mean_gap_points{suffix}"] = statistics.fmean(gaps.values())
+        if f"{worst}_error" in peer:
+            errors = peer[f"{worst}_error"], mine[f"{worst}{suffix}_error"]
+            found[f"worst_gap_error{suffix}"] = 100 * math.hypot(*errors)
     for name, row in medians.items():
         short = name.replace(", ", "_").replace(" ", "_").replace("-", "_").lower()
         found |= {f"{short}_{key}": value for key, value in row.items()}

@@ -159,7 +159,9 @@ def _of(model: TextModel) -> retrieval.Vectors:
 
 def test_figures_of_seeds_are_means() -> None:
     side = retrieval.of_seeds(_seed)
-    assert side(argparse.Namespace(seed=2, seeds=3)) == {"seed": 3.0}
+    found = side(argparse.Namespace(seed=2, seeds=3))  # 2, 3, 4: one apart
+    assert found == {"seed": 3.0, "seed_error": pytest.approx(1 / 3**0.5)}
+    assert side(argparse.Namespace(seed=2, seeds=1)) == {"seed": 2.0}
 
 
 def _seed(options: argparse.Namespace) -> dict[str, float]:
@@ -174,3 +176,13 @@ def test_the_last_line_says_who_is_ahead_by_how_much() -> None:
     assert result["worst_gap_points"] == pytest.approx(-5.0)
     assert result["mean_gap_points_tuned"] == pytest.approx(3.0)
     assert result["sentence_transformers_taobao_mrr"] == 0.45
+    assert "worst_gap_error" not in result  # of one seed
+
+
+def test_the_worst_gap_has_its_error() -> None:
+    mine = {"atec_f1": 0.57, "atec_f1_error": 0.003, "atec_f1_tuned": 0.57, "train_s": 10.0}
+    mine |= {"atec_f1_tuned_error": 0.003, "train_s_error": 1.0}
+    peer = {"atec_f1": 0.58, "atec_f1_error": 0.004, "train_s": 40.0, "train_s_error": 1.0}
+    result = retrieval.result_of({"ours": mine, "sentence-transformers": peer})
+    assert result["worst_gap_points"] == result["mean_gap_points"] == pytest.approx(1.0)
+    assert result["worst_gap_error"] == result["worst_gap_error_tuned"] == pytest.approx(0.5)
