@@ -69,9 +69,16 @@ def test_temperature_refuses_logits_that_say_nothing(logits):
 
 def test_threshold_turns_away_the_given_share():
     sure = np.arange(1, 101) / 100
-    assert choose_threshold(sure, 0.05) == 0.06
+    assert choose_threshold(sure, 0.05) == pytest.approx(0.055)
     assert (sure < choose_threshold(sure, 0.29)).sum() == 29
     assert choose_threshold(sure, 0.0) == 0.01
+
+
+@pytest.mark.parametrize("noise", [-0.004, 0.004])
+def test_no_row_changes_sides_by_the_rounding_of_its_score(noise):
+    sure = np.array([0.3, 0.1, 0.2, 0.2, 0.5])
+    line = choose_threshold(sure, 0.7)
+    assert (sure + noise < line).tolist() == [False, True, True, True, False]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0, 0.99))

@@ -105,13 +105,15 @@ def fit_temperature(logits: ArrayLike, targets: ArrayLike) -> float:
 
 
 def choose_threshold(confidences: ArrayLike, false_alarm_rate: float) -> float:
-    """The highest confidence threshold that turns away at most *false_alarm_rate* of the rows.
+    """A confidence threshold that turns away as many rows as it may: *false_alarm_rate* of them.
 
     A row is turned away where its confidence is below the threshold. The rows are in scope, so
-    each one turned away is a false alarm.
+    each one turned away is a false alarm. The threshold lies half-way between the last row turned
+    away and the first one kept, so that no row's side depends on how its score is rounded; where
+    none is turned away, on the lowest.
 
-    >>> choose_threshold([0.2, 0.4, 0.6, 0.8], 0.25)
-    0.4
+    >>> choose_threshold([0.2, 0.4, 0.7, 0.8], 0.5)
+    0.55
     """
     if not 0.0 <= false_alarm_rate < 1.0:
         raise ValueError(f"false_alarm_rate = {false_alarm_rate} is outside [0, 1)")
@@ -119,7 +121,9 @@ def choose_threshold(confidences: ArrayLike, false_alarm_rate: float) -> float:
     if ranked.size == 0:
         raise ValueError("no confidences to choose a threshold from")
     # 1e-9 absorbs the rounding of 0.29 * 100 = 28.999…
-    return float(ranked[int(false_alarm_rate * len(ranked) + 1e-9)])
+    kept = ranked[int(false_alarm_rate * len(ranked) + 1e-9)]
+    below = ranked[ranked < kept]
+    return float((below[-1] + kept) / 2) if below.size else float(kept)
 
 
 def confidences(
