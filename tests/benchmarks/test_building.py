@@ -68,3 +68,18 @@ def test_a_missing_folder_says_where_the_world_gets_the_set(tmp_path: Path) -> N
     assert "no folder bitext_customer_service" in done.stderr
     assert "benchmarks/README.md" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "has_traceback"),
+    [
+        ("ConfigError('no such backbone', where='--backbone', cure='use e5')", "error: --b", False),
+        ("ValueError('a mistake of ours')", "ValueError: a mistake of ours", True),
+    ],
+)
+def test_what_was_given_wrongly_is_a_sentence(raised: str, said: str, has_traceback: bool) -> None:
+    code = f"import benchmarks; from tailorbird.errors import ConfigError; raise {raised}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert ("Traceback" in done.stderr) is has_traceback
