@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks import ours as side
 from tailorbird.config import ModelSettings
+from tailorbird.hardware import compute_dtype
 from tailorbird.knowledge.hard_negatives import WordIndex
 from tailorbird.knowledge.tuning import embed
 from tailorbird.knowledge.words import without_strange, words_of
@@ -39,9 +40,15 @@ def untuned(name: str) -> TextModel:
 def remembered(load: Callable[[], TextModel], file: Path | None = None) -> Embed:
     """Vectors of texts, each text embedded once; kept in *file* (.npz) where one is given.
 
-    The model is loaded where a text is new.
+    The model is loaded where a text is new, and computes in the type that a service asks it in.
     """
-    loaded = cache(load)
+
+    @cache
+    def loaded() -> TextModel:
+        model = load()
+        model.backbone.compute_dtype = compute_dtype()[0]
+        return model
+
     known: dict[tuple[str, bool], NDArray[np.float32]] = {}
     if file is not None and file.is_file():
         with np.load(file) as saved:

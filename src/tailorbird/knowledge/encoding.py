@@ -123,6 +123,7 @@ class TextEncoder:
     def _model(self) -> tuple[TextModel, Any, Any]:
         """The model, and what cuts queries and passages into tokens."""
         from tailorbird.config import ModelSettings
+        from tailorbird.hardware import compute_dtype
         from tailorbird.modeling import build_model, load_model
         from tailorbird.modeling.heads import HeadSpec
         from tailorbird.weights import BackboneFolder
@@ -135,6 +136,7 @@ class TextEncoder:
             model = build_model(backbone, (), settings=settings, spec=spec).eval()
         else:
             model = load_model(folder)
+        model.backbone.compute_dtype = compute_dtype()[0]  # bf16 moves cosines by a thousandth
         queries = model.tokenizer
         passages = queries.cut_at(queries.max_tokens)
         passages.prefix = queries.passage_prefix
