@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
-from tailorbird.cli.doctor import doctor, examine, look_at_workspace
+from tailorbird import hardware
+from tailorbird.cli.doctor import doctor, examine, look_at_torch, look_at_workspace
 from tailorbird.store import Workspace
 
 RUNNER = CliRunner()
@@ -35,6 +38,25 @@ def test_everything_that_is_missing_has_a_command() -> None:
     for finding in examine(Path("unused-workspace")):
         if finding.state == "missing" or finding.topic.startswith(("extra", "weights")):
             assert (finding.state == "ok") == (finding.cure == ""), finding
+
+
+@pytest.mark.parametrize(
+    ("why", "state", "said"),
+    [
+        ("", "ok", "compiled by Triton"),
+        ("no C compiler", "note", "no C compiler: a step starts two to three times as many"),
+    ],
+)
+def test_a_gpu_without_a_compiler_of_kernels_is_told(
+    monkeypatch: pytest.MonkeyPatch, why: str, state: str, said: str
+) -> None:
+    properties = SimpleNamespace(name="some GPU", total_memory=80e9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    monkeypatch.setattr(hardware, "why_no_kernels", lambda: why)
+    found = {finding.topic: finding for finding in look_at_torch()}
+    assert found["GPU"].text == "some GPU, 80 GB"
+    assert (found["GPU kernels"].state, found["GPU kernels"].text) == (state, said)
 
 
 def test_workspace_and_its_schema_are_shown(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tailorbird.modeling.causal_attention import blockwise, unseen
+from tailorbird.modeling.gpu.operations import bounds_of
+from tailorbird.modeling.gpu.short_attention import is_short, short_attention
 from tailorbird.modeling.layout import Group, layout_of
 from tailorbird.modeling.packing import PackedBatch
 
@@ -292,11 +294,12 @@ def varlen(
     """(T, (H + 2 G) E) → (T, H E), attention of a packed batch with no padding anywhere."""
     from torch.nn.attention.varlen import varlen_attn  # a GPU's way: a CPU never imports it
 
+    if causal is None and is_short(qkv, batch.max_length, n_heads):
+        return short_attention(qkv, bounds_of(batch.lengths), batch.max_length, n_heads)
     n_tokens, n_kv_heads = qkv.shape[0], n_heads if causal is None else causal.n_kv_heads
     heads = qkv.view(n_tokens, *_heads(qkv, n_heads, causal))  # (T, H + 2 G, E)
     q, k, v = heads.split([n_heads, n_kv_heads, n_kv_heads], 1)
-    ends = torch.cumsum(batch.lengths, 0)
-    bounds = F.pad(ends, (1, 0)).to(torch.int32)  # (B + 1,)
+    bounds = bounds_of(batch.lengths)  # (B + 1,)
     longest = batch.max_length
     before = -1 if causal is None or not causal.window else causal.window - 1  # -1: all
     mixed = varlen_attn(

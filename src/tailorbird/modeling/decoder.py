@@ -30,6 +30,8 @@ from tailorbird.modeling.decoder_families import (
 )
 from tailorbird.modeling.encoder import table
 from tailorbird.modeling.families import ACTIVATIONS
+from tailorbird.modeling.gpu import decoder_operations as gpu
+from tailorbird.modeling.gpu.operations import can
 from tailorbird.modeling.key_values import KeyValues
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.products import linear, together
@@ -55,7 +57,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """(…, D) → (…, D), in *dtype*, or else the type of *x*."""
         weight = self.weight + self.offset if self.offset else self.weight
-        return rms_norm(x, weight, self.eps, dtype or x.dtype)
+        norm = gpu.rms_norm if can(x) and not weight.requires_grad else rms_norm
+        return norm(x, weight, self.eps, dtype or x.dtype)
 
 
 class DecoderLayer(nn.Module):
@@ -125,9 +128,15 @@ class DecoderLayer(nn.Module):
         attended = F.dropout(linear(attended, self.attention_out), dropout, self.training)
         x = x + _normed(attended, self.attention_out_norm)  # an fp32 sum: x is fp32
         z = self.ffn_norm(x, dtype)
-        hidden = self.activation(linear(z, self.ffn_gate)) * linear(z, self.ffn_in)
+        hidden = self.gated(z)
         hidden = F.dropout(linear(hidden, self.ffn_out), dropout, self.training)
         return x + _normed(hidden, self.ffn_out_norm)
+
+    def gated(self, z: Tensor) -> Tensor:
+        """(T, D) → (T, W): the wide states, each by its gate."""
+        if self.activation is F.silu and can(z):
+            return gpu.gate(together(z, self.ffn_gate, self.ffn_in))
+        return self.activation(linear(z, self.ffn_gate)) * linear(z, self.ffn_in)
 
     def project(self, z: Tensor, positions: Tensor) -> Tensor:
         """(T, D) normed → (T, (H + 2 G) E): queries (scaled), keys, values; the former turned."""
@@ -136,6 +145,9 @@ class DecoderLayer(nn.Module):
         if self.query_norm is not None and self.key_norm is not None:
             q, k, v = heads.split([self.n_heads, n_kv_heads, n_kv_heads], 1)
             heads = torch.cat([self.query_norm(q), self.key_norm(k), v], 1)
+        if can(heads):
+            sizes = self.n_heads, n_kv_heads, self.scale
+            return gpu.turn(heads, positions, self.rates, *sizes).flatten(1)
         cos, sin = turns(positions, self.rates, heads.dtype)
         return turn(heads, cos, sin, self.n_heads, n_kv_heads, self.scale).flatten(1)
 

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
+from tailorbird.modeling.gpu import encoder_layer
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.products import activated, filled, knows_texts, linear, together
 from tailorbird.modeling.ready import make_ready
@@ -190,9 +191,14 @@ class PackedEncoder(nn.Module):
         own = None
         if self.prompt is not None:
             x, batch, own = self.prompt(x, batch)
-        for layer in self.layers[self.n_frozen :]:
+        tuned: list[Any] = list(self.layers[self.n_frozen :])
+        dropout = self.dropout if self.training else 0.0
+        if not self.recompute and encoder_layer.fits(tuned, x, batch, dropout, self.compute_dtype):
+            x = encoder_layer.tuned_layers(tuned, x, batch, self.compute_dtype)
+            tuned = []
+        for layer in tuned:
             run = partial(checkpoint, layer, use_reentrant=False) if self.recompute else layer
-            x = run(x, batch, self.dropout if self.training else 0.0, self.compute_dtype)
+            x = run(x, batch, dropout, self.compute_dtype)
         return x if own is None else unpad(x, own)
 
     def trunk(self, batch: PackedBatch) -> Tensor:

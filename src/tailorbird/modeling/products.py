@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tailorbird.modeling.gpu.lora_product import kept
 from tailorbird.modeling.ready import ReadyProduct
 
 ROWS = 32
@@ -31,6 +32,11 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
     It is one product where weights have to be cast anyway.
     """
     ready: ReadyProduct | None = getattr(layers[0], "ready", None)
+    if x.is_cuda:
+        product = getattr(getattr(layers[0], "adapter", None), "product", None)
+        y = None if product is None else product(x, layers)
+        if y is not None:
+            return y  # type: ignore[no-any-return]
     rows = filled(x)
     if ready is not None and ready.gives(x, layers):
         y = ready(rows)
@@ -48,6 +54,9 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
 
 
 def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
+    frozen = kept(layers, x.dtype)
+    if frozen is not None:
+        return F.linear(x, frozen.weight, frozen.bias)
     weights = [layer.weight.to(x.dtype) for layer in layers]  # cast first: half as much to copy
     biases = [layer.bias.to(x.dtype) for layer in layers if layer.bias is not None]
     return F.linear(x, _below(weights), _below(biases) if biases else None)

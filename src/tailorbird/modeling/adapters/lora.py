@@ -6,7 +6,7 @@ Shape letters: T tokens, R rank; a linear layer's weight is (out, in).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tailorbird.config import MethodSettings
 from tailorbird.errors import ConfigError
 from tailorbird.modeling.adapters.attachment import Attachment, Method, target_linears
+from tailorbird.modeling.gpu.lora_product import kept, lora_product
 
 
 def lora(backbone: Any, settings: MethodSettings) -> Attachment:
@@ -76,6 +77,22 @@ class LoraAdapter(nn.Module):
         y = y if layer.bias is None else y - layer.bias.to(x.dtype)
         y = gain * torch.addmm(y, low, self.b.to(x.dtype).T, alpha=self.scale)
         return y if layer.bias is None else y + layer.bias.to(x.dtype)
+
+    def product(self, x: Tensor, layers: Sequence[nn.Linear]) -> Tensor | None:
+        """(T, in) → (T, out of *layers*, of which this is on the first), all of it at once.
+
+        None where that cannot be: weights are tuned, or not all layers have an adapter as plain as
+        this.
+        """
+        adapters: list[Any] = [getattr(layer, "adapter", None) for layer in layers]
+        if not all(self._is_alike(adapter) for adapter in adapters):
+            return None
+        weights = kept(layers, x.dtype)
+        return None if weights is None else lora_product(x, weights, adapters)
+
+    def _is_alike(self, other: Any) -> bool:
+        is_plain = isinstance(other, LoraAdapter) and other.length is None
+        return is_plain and not (other.dropout and other.training) and other.scale == self.scale
 
     @torch.no_grad()
     def lengths(self, layer: nn.Linear) -> Tensor:
