@@ -105,6 +105,7 @@ PASSAGES = {
     ("jobs", "tuning.loop"),  # several runs that share one step
     ("jobs", "tuning.gradients"),  # and their gradients
     ("jobs", "data.batching"),  # in parts that fit
+    ("cli", "modeling.gpu"),  # whether a GPU's kernels can be compiled
     ("cli", "knowledge.tuning"),  # what one verb does
     ("cli", "knowledge.reranking"),  # or does with another word
     ("cli", "knowledge.kept_reranker"),  # and what another verb chooses

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from tailorbird import hardware
 from tailorbird.hardware import compute_dtype, processor, time_product
 
 
@@ -33,28 +31,3 @@ def test_processor_names_the_flags_that_matter_alone() -> None:
     assert set(facts["flags"]) <= {
         *("avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "amx_int8", "neon")
     }
-
-
-@pytest.mark.parametrize(
-    ("has_triton", "compiler", "age", "said"),
-    [
-        (False, "gcc", (9, 0), "no Triton"),
-        (True, "", (9, 0), "no C compiler"),
-        (True, "cc", (7, 5), "older than Ampere"),
-        (True, "cc", (8, 0), ""),
-    ],
-)
-def test_where_kernels_cannot_be_compiled_the_reason_is_known(
-    monkeypatch: pytest.MonkeyPatch,
-    has_triton: bool,
-    compiler: str,
-    age: tuple[int, int],
-    said: str,
-) -> None:
-    monkeypatch.delenv("CC", raising=False)
-    monkeypatch.setattr(hardware, "find_spec", lambda _: object() if has_triton else None)
-    monkeypatch.setattr(hardware.shutil, "which", lambda name: name if name == compiler else None)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: age)
-    why = hardware.why_no_kernels.__wrapped__()
-    assert said in why
-    assert bool(why) == bool(said)

@@ -6,12 +6,10 @@ import ctypes
 import gc
 import os
 import platform
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,21 +114,6 @@ def gpu_gib() -> float:
     if not torch.cuda.is_available():
         return 0.0
     return float(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory) / 2**30
-
-
-@cache
-def why_no_kernels() -> str:
-    """Why kernels cannot be compiled for this machine's GPU; empty: they can.
-
-    torch's builds for CUDA bring Triton on Linux; it starts its kernels by a little C.
-    """
-    if find_spec("triton") is None:
-        return "there is no Triton, which torch's builds for CUDA bring on Linux"
-    if not os.environ.get("CC") and not any(map(shutil.which, ("gcc", "clang", "cc"))):
-        return "Triton finds no C compiler (gcc, clang or cc)"
-    if torch.cuda.get_device_capability() < (8, 0):
-        return "the GPU is older than Ampere"
-    return ""
 
 
 def release_memory(*, collect: bool = True) -> None:

@@ -11,8 +11,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from tailorbird import hardware
 from tailorbird.cli.doctor import doctor, examine, look_at_torch, look_at_workspace
+from tailorbird.modeling.gpu import operations
 from tailorbird.store import Workspace
 
 RUNNER = CliRunner()
@@ -44,7 +44,7 @@ def test_everything_that_is_missing_has_a_command() -> None:
     ("why", "state", "said"),
     [
         ("", "ok", "compiled by Triton"),
-        ("no C compiler", "note", "no C compiler: a step starts two to three times as many"),
+        ("no C compiler", "note", "no C compiler: single operations, two to three times as many"),
     ],
 )
 def test_a_gpu_without_a_compiler_of_kernels_is_told(
@@ -53,7 +53,7 @@ def test_a_gpu_without_a_compiler_of_kernels_is_told(
     properties = SimpleNamespace(name="some GPU", total_memory=80e9)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
-    monkeypatch.setattr(hardware, "why_no_kernels", lambda: why)
+    monkeypatch.setattr(operations, "why_not", lambda: why)
     found = {finding.topic: finding for finding in look_at_torch()}
     assert found["GPU"].text == "some GPU, 80 GB"
     assert (found["GPU kernels"].state, found["GPU kernels"].text) == (state, said)

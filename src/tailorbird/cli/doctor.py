@@ -93,7 +93,8 @@ def look_at_torch() -> Iterator[Finding]:
     try:
         import torch
 
-        from tailorbird.hardware import compute_dtype, why_no_kernels
+        from tailorbird.hardware import compute_dtype
+        from tailorbird.modeling.gpu.operations import why_not
     except (ImportError, OSError) as error:  # OSError: a shared library of torch is missing
         yield Finding("torch", "missing", str(error), "pip install --force-reinstall torch==2.13.0")
         return
@@ -105,8 +106,10 @@ def look_at_torch() -> Iterator[Finding]:
         properties = torch.cuda.get_device_properties(0)
         memory_gb = properties.total_memory / 1e9
         yield Finding("GPU", "ok", f"{properties.name}, {memory_gb:.0f} GB")
-        why = why_no_kernels()
-        slower = f"{why}: a step starts two to three times as many" if why else "compiled by Triton"
+        why = why_not()
+        slower = (
+            f"{why}: single operations, two to three times as many" if why else "compiled by Triton"
+        )
         yield Finding("GPU kernels", "note" if why else "ok", slower)
     else:
         yield Finding("GPU", "note", "none found; the processor does the work")

@@ -1,7 +1,8 @@
 """Attention within each text: plain products, torch's fused kernel, or no padding at all (GPU).
 
 They give the same states and differ in time and memory only. `mix` chooses between the first two
-by length, from the table in ``docs/ideas/engine.md``; `has_varlen` says where the third can run.
+by length, from the table in ``docs/ideas/engine.md``; `has_varlen` says where the third can run,
+which has a kernel of its own for short texts (`gpu.short_attention`).
 
 Shape letters: T tokens, D width, B texts (of a group, see `layout`), L longest of them, K keys, H
 heads, G heads of keys and values (H in an encoder; fewer in many decoders), E width of one head.
@@ -292,10 +293,10 @@ def varlen(
     qkv: Tensor, batch: PackedBatch, *, n_heads: int, causal: Causal | None = None
 ) -> Tensor:
     """(T, (H + 2 G) E) → (T, H E), attention of a packed batch with no padding anywhere."""
-    from torch.nn.attention.varlen import varlen_attn  # a GPU's way: a CPU never imports it
-
     if causal is None and is_short(qkv, batch.max_length, n_heads):
         return short_attention(qkv, bounds_of(batch.lengths), batch.max_length, n_heads)
+    from torch.nn.attention.varlen import varlen_attn  # a GPU's way: a CPU never imports it
+
     n_tokens, n_kv_heads = qkv.shape[0], n_heads if causal is None else causal.n_kv_heads
     heads = qkv.view(n_tokens, *_heads(qkv, n_heads, causal))  # (T, H + 2 G, E)
     q, k, v = heads.split([n_heads, n_kv_heads, n_kv_heads], 1)

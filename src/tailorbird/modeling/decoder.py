@@ -57,7 +57,8 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """(…, D) → (…, D), in *dtype*, or else the type of *x*."""
         weight = self.weight + self.offset if self.offset else self.weight
-        norm = gpu.rms_norm if can(x) and not weight.requires_grad else rms_norm
+        is_tuned = weight.requires_grad and torch.is_grad_enabled()
+        norm = gpu.rms_norm if can(x) and not is_tuned else rms_norm
         return norm(x, weight, self.eps, dtype or x.dtype)
 
 

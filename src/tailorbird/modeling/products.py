@@ -54,9 +54,10 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
 
 
 def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
-    frozen = kept(layers, x.dtype)
-    if frozen is not None:
-        return F.linear(x, frozen.weight, frozen.bias)
+    if x.is_cuda and layers[0].weight.dtype != x.dtype:
+        frozen = kept(layers, x.dtype)
+        if frozen is not None:
+            return F.linear(x, frozen.weight, frozen.bias)
     weights = [layer.weight.to(x.dtype) for layer in layers]  # cast first: half as much to copy
     biases = [layer.bias.to(x.dtype) for layer in layers if layer.bias is not None]
     return F.linear(x, _below(weights), _below(biases) if biases else None)

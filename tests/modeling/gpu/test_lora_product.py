@@ -69,9 +69,19 @@ def test_weights_that_changed_since_are_not_taken(layers: list[nn.Linear]) -> No
     assert not weights.is_of(layers, torch.float32)
 
 
+def test_weights_that_were_replaced_are_not_taken(layers: list[nn.Linear]) -> None:
+    weights = Kept(layers, torch.float32)
+    layers[0].weight = nn.Parameter(layers[0].weight.detach(), requires_grad=False)
+    assert not weights.is_of(layers, torch.float32)  # though the numbers are where they were
+
+
 def test_a_copy_of_a_model_keeps_weights_of_its_own(layers: list[nn.Linear]) -> None:
-    object.__setattr__(layers[0], "kept", Kept(layers, torch.float32))
-    assert copy.deepcopy(layers[0]).kept is None
+    weights = Kept(layers, torch.float32)
+    layers[0].weight.kept = weights  # type: ignore[attr-defined]
+    assert copy.deepcopy(weights) is None
+    copied = copy.deepcopy(layers)
+    assert getattr(copied[0].weight, "kept", None) is None
+    assert not weights.is_of(copied, torch.float32)
 
 
 def test_a_cpu_keeps_none_and_casts_each_time(layers: list[nn.Linear]) -> None:
@@ -80,11 +90,21 @@ def test_a_cpu_keeps_none_and_casts_each_time(layers: list[nn.Linear]) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_keeps_what_is_frozen(layers: list[nn.Linear]) -> None:
+def test_a_gpu_keeps_what_is_frozen_and_gives_what_a_cpu_does(layers: list[nn.Linear]) -> None:
+    expected = gradients(layers, lambda x: together(x, *layers))
     for layer in layers:
         layer.cuda()
     first = kept(layers, torch.bfloat16)
     assert first is not None
     assert kept(layers, torch.bfloat16) is first
+    assert kept(layers, torch.float32) is None
+
+    def way(x: Tensor) -> Tensor:
+        y = together(x.to("cuda", torch.bfloat16), *layers)
+        assert type(y.grad_fn).__name__ == "_LoraProductBackward"
+        return y.float().cpu()
+
+    for one, other in zip(gradients(layers, way), expected, strict=True):
+        assert (one.cpu() - other).norm() < 0.02 * other.norm()
     layers[2].weight.requires_grad_(True)
     assert kept(layers, torch.bfloat16) is None

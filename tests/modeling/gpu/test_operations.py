@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -99,6 +101,40 @@ def test_what_was_found_in_inference_may_be_kept_for_a_backward_pass() -> None:
 
 def test_a_cpu_goes_by_single_operations() -> None:
     assert not ops.can(torch.zeros(1))
+
+
+def compiles(_: object) -> None:
+    """What a kernel does that was compiled."""
+
+
+def lacks_headers(_: object) -> None:
+    raise OSError("in cuda_utils.c:\nfatal error: Python.h: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("has_triton", "age", "kernel", "said"),
+    [
+        (False, (9, 0), compiles, "no Triton"),
+        (True, (7, 5), compiles, "older than Ampere"),
+        (True, (8, 0), lacks_headers, "no kernel here (fatal error: Python.h: No such file"),
+        (True, (8, 0), compiles, ""),
+    ],
+)
+def test_where_kernels_cannot_be_compiled_the_reason_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+    has_triton: bool,
+    age: tuple[int, int],
+    kernel: Callable[[object], None],
+    said: str,
+) -> None:
+    monkeypatch.setattr(ops, "find_spec", lambda _: object() if has_triton else None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: age)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: object())
+    kernels = SimpleNamespace(probe={(1,): kernel})
+    monkeypatch.setitem(sys.modules, "tailorbird.modeling.gpu.kernels", kernels)
+    why = ops.why_not.__wrapped__()
+    assert said in why
+    assert bool(why) == bool(said)
 
 
 @pytest.mark.gpu

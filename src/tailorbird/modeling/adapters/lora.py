@@ -81,8 +81,8 @@ class LoraAdapter(nn.Module):
     def product(self, x: Tensor, layers: Sequence[nn.Linear]) -> Tensor | None:
         """(T, in) → (T, out of *layers*, of which this is on the first), all of it at once.
 
-        None where that cannot be: weights are tuned, or not all layers have an adapter as plain as
-        this.
+        None where that cannot be: weights are tuned, products are not in half precision, or not
+        all layers have an adapter as plain as this.
         """
         adapters: list[Any] = [getattr(layer, "adapter", None) for layer in layers]
         if not all(self._is_alike(adapter) for adapter in adapters):

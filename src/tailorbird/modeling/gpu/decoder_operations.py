@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _COLUMNS = 1024
 """That one program of a gate takes of a row."""
@@ -36,6 +37,7 @@ class _RmsNorm(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         from tailorbird.modeling.gpu import kernels
 
@@ -68,6 +70,7 @@ class _Turn(torch.autograd.Function):
         return _turned(heads, positions, rates, ctx.sizes)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         positions, rates = ctx.saved_tensors
         of_heads = _turned(grad, positions, rates, ctx.sizes, sign=-1.0)
@@ -113,6 +116,7 @@ class _Gate(torch.autograd.Function):
     def forward(ctx: Any, both: Tensor) -> Tensor:
         from tailorbird.modeling.gpu import kernels
 
+        both = both.contiguous()
         n_rows, width = both.shape[0], both.shape[1] // 2
         ctx.save_for_backward(both)
         out = both.new_empty(n_rows, width)
@@ -120,6 +124,7 @@ class _Gate(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         from tailorbird.modeling.gpu import kernels
 

@@ -1,8 +1,8 @@
 """An encoder layer as one function with a gradient of its own, for a GPU.
 
 With short texts a GPU waits for the processor that starts its kernels: a layer of single operations
-and their gradients is a hundred of them, each through memory. Here it is 27, products included, and
-weights are cast by one call. It computes what `EncoderLayer` does, in bf16 products and an fp32
+and their gradients is some eighty of them, each through memory. Here it is 27, products included,
+and weights are cast by one call. It computes what `EncoderLayer` does, in bf16 products and an fp32
 residual stream, where nothing is attached to the layer and nothing is dropped.
 
 Shape letters: T tokens, D width, B texts, H heads.
@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tailorbird.modeling.gpu import operations as ops
 from tailorbird.modeling.packing import PackedBatch
-
-Weights = dict[str, Tensor]
 
 
 class Texts(NamedTuple):
@@ -56,6 +55,7 @@ def is_bare(layer: Any) -> bool:
         layer.prefix is None
         and layer.activation_name == "gelu"
         and layer.query.out_features // layer.n_heads in ops.HEAD_WIDTHS
+        and not layer._forward_hooks  # they would not be called
         and all(getattr(linear, "adapter", None) is None for linear in linears)
     )
 
@@ -64,48 +64,35 @@ def tuned_layers(
     layers: Sequence[Any], x: Tensor, batch: PackedBatch, dtype: torch.dtype
 ) -> Tensor:
     """(T, D) fp32 → the same, what *layers* make of it, one after another; products in *dtype*."""
-    texts, half = texts_of(batch), x.to(dtype)
+    texts, x = texts_of(batch), x.contiguous()
+    half = x.to(dtype)
     for layer in layers:
         x, half = _layer(x, half, texts, layer, *parameters_of(layer))
     return x
 
 
 def parameters_of(layer: Any) -> list[nn.Parameter]:
-    """The weights and biases of the products, in the order of `Cast`; then of both norms."""
+    """Weights and biases: of one product after another, then of both norms."""
     linears = [linear for group in layer.products for linear in group]
     norms = [layer.attention_norm, layer.ffn_norm]
     return [p for module in (*linears, *norms) for p in (module.weight, module.bias)]
 
 
-class Cast:
-    """The weights of a layer's products in the type these run in; queries, keys, values as one."""
+class _Cast:
+    """The weights of a layer's products in the type these run in; queries, keys, values as one.
+
+    They are cast by one call, and live until the backward pass.
+    """
 
     def __init__(self, parameters: Sequence[Tensor], dtype: torch.dtype) -> None:
         width = parameters[0].shape[1]
-        sizes = [3 * width, *(len(weight) for weight in parameters[6:12:2])]
-        inputs = [width, *(weight.shape[1] for weight in parameters[6:12:2])]
-        made = parameters[0].new_empty
-        self.weights = [
-            made(out, size, dtype=dtype) for out, size in zip(sizes, inputs, strict=True)
-        ]
-        self.biases = [made(out, dtype=dtype) for out in sizes]
-        parts = [*self.weights[0].chunk(3), *self.weights[1:]]
-        biases = [*self.biases[0].chunk(3), *self.biases[1:]]
-        self._places = [one for pair in zip(parts, biases, strict=True) for one in pair]
-
-    def take(self, parameters: Sequence[Tensor]) -> None:
-        """The weights as they are now, by one call."""
-        torch._foreach_copy_(self._places, list(parameters[: len(self._places)]))
-
-
-def _cast(layer: Any, parameters: Sequence[Tensor], dtype: torch.dtype) -> Cast:
-    found: Cast | None = getattr(layer, "cast", None)
-    first = parameters[0]
-    if found is None or found.weights[0].dtype != dtype or found.weights[0].device != first.device:
-        found = Cast(parameters, dtype)
-        object.__setattr__(layer, "cast", found)
-    found.take(parameters)
-    return found
+        first = parameters[0].new_empty(3 * width, width, dtype=dtype)
+        bias = parameters[1].new_empty(3 * width, dtype=dtype)
+        rest = [torch.empty_like(one, dtype=dtype) for one in parameters[6:12]]
+        self.weights, self.biases = [first, *rest[0::2]], [bias, *rest[1::2]]
+        wide = zip(first.chunk(3), bias.chunk(3), strict=True)
+        places = [*(one for pair in wide for one in pair), *rest]
+        torch._foreach_copy_(places, list(parameters[:12]))
 
 
 class _EncoderLayer(torch.autograd.Function):
@@ -115,7 +102,7 @@ class _EncoderLayer(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, half: Tensor, texts: Texts, layer: Any, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
-        cast = _cast(layer, parameters, half.dtype)
+        cast = _Cast(parameters, half.dtype)
         weights, biases, norms = cast.weights, cast.biases, parameters[12:]
         scale = (x.shape[1] // layer.n_heads) ** -0.5
         qkv = F.linear(half, weights[0], biases[0])
@@ -133,6 +120,7 @@ class _EncoderLayer(torch.autograd.Function):
         return second.out, second.half
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, grad_half: Tensor | None) -> tuple[Any, ...]:
         half, qkv, mixed, inner, hidden, *rest = ctx.saved_tensors
         texts, n_heads, scale, cast = ctx.facts
@@ -142,7 +130,8 @@ class _EncoderLayer(torch.autograd.Function):
         if grad is None:
             assert grad_half is not None
             grad, grad_half = grad_half.float(), None
-
+        grad = grad.contiguous()
+        grad_half = None if grad_half is None else grad_half.contiguous()
         n = ops.add_norm_backward(grad, grad_half, second, norms[2])
         found[11], found[14], found[15] = n.addend, n.weight, n.bias
         found[10] = _of_weight(n.half, hidden) if wanted[10] else None

@@ -1,24 +1,30 @@
 """Frozen linear layers with LoRA on the same input, as one function with a gradient of its own.
 
 ``y = x Wᵀ + b + s (x Aᵀ) Bᵀ`` of single operations is seven kernels a layer and twelve for its
-gradients, of which casts are half. Here W is cast once for all steps, A and B of all layers by one
-call, and what the layers have in common is one product.
+gradients, of which casts are half. Here W is cast once for all steps, A and B of these layers by
+one call, and what the layers have in common is one product.
 
 Shape letters: T tokens, n layers, R rank.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
 class Kept:
-    """Frozen weights of linear layers side by side, cast once; (out of all, in), and biases."""
+    """Frozen weights of linear layers side by side, cast once; (out of all, in), and biases.
+
+    It is no longer of the layers where one of their weights was replaced, moved or changed; a
+    change through ``weight.data`` is not seen.
+    """
 
     def __init__(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> None:
         # Whoever asks first may be in inference mode, whose tensors no gradient can go through.
@@ -26,35 +32,45 @@ class Kept:
             self.weight = torch.cat([layer.weight.to(dtype) for layer in layers])
             biases = [layer.bias.to(dtype) for layer in layers if layer.bias is not None]
             self.bias = torch.cat(biases) if biases else None
-        self._made_of = _made_of(layers, dtype)
+        self._dtype = dtype
+        self._made_of = [(weakref.ref(p), p.data_ptr(), p._version) for p in _parts(layers)]
 
     def is_of(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> bool:
         """Whether this is what *layers* are now."""
-        return self._made_of == _made_of(layers, dtype)
+        parts = _parts(layers)
+        return (
+            dtype == self._dtype
+            and len(parts) == len(self._made_of)
+            and all(
+                known() is p and where == p.data_ptr() and version == p._version
+                for p, (known, where, version) in zip(parts, self._made_of, strict=True)
+            )
+        )
 
-    def __deepcopy__(self, memo: object) -> None:
-        """A copy of a model has none: its layers are others."""
-        return
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Nothing of it goes into a copy of a weight, or to another process."""
+        return type(None), ()
 
 
-def _made_of(layers: Sequence[nn.Linear], dtype: torch.dtype) -> list[Any]:
-    parts = [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
-    return [dtype, *((p.data_ptr(), p._version) for p in parts)]
+def _parts(layers: Sequence[nn.Linear]) -> list[Tensor]:
+    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
 
 
 def kept(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Kept | None:
     """The weights of *layers* in *dtype*, cast once, where they are frozen and on a GPU.
 
-    None: they are to be cast each time.
+    It hangs on the first weight itself, so that models which share their weights share it. None:
+    they are tuned, or on a CPU, or *dtype* is no half precision.
     """
-    first = layers[0].weight
-    parts = [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
-    if not first.is_cuda or first.dtype == dtype or any(p.requires_grad for p in parts):
+    first, parts = layers[0].weight, _parts(layers)
+    if not first.is_cuda or dtype.itemsize != 2:
         return None
-    found: Kept | None = getattr(layers[0], "kept", None)
+    if any(p.requires_grad or p.is_inference() for p in parts):
+        return None
+    found: Kept | None = getattr(first, "kept", None)
     if found is None or not found.is_of(layers, dtype):
         found = Kept(layers, dtype)
-        object.__setattr__(layers[0], "kept", found)
+        first.kept = found  # type: ignore[attr-defined]
     return found
 
 
@@ -62,9 +78,9 @@ class _Factors:
     """A and B of the adapters of some layers in the type products run in."""
 
     def __init__(self, pairs: Sequence[Tensor], dtype: torch.dtype) -> None:
-        a, self._b = pairs[0::2], pairs[1::2]
+        a = pairs[0::2]
         self.a = a[0].new_empty(sum(map(len, a)), a[0].shape[1], dtype=dtype)  # (n R, in)
-        self.b = [torch.empty_like(one, dtype=dtype) for one in self._b]
+        self.b = [torch.empty_like(one, dtype=dtype) for one in pairs[1::2]]
         self.ranks = [len(one) for one in a]
         places = list(zip(self.a.split(self.ranks), self.b, strict=True))
         torch._foreach_copy_([one for pair in places for one in pair], list(pairs))
@@ -90,6 +106,7 @@ class _LoraProduct(torch.autograd.Function):
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, low = ctx.saved_tensors
         factors, widths, scale = ctx.facts

@@ -4,25 +4,25 @@ FlashAttention goes through a text by tiles of 128 tokens. Texts of logs are sho
 that most of each tile is empty. Here a tile is as long as the longest text, and weights are
 computed anew in the backward pass: queries, keys, values and gradients go through memory once.
 
-Everything is there in plain torch as well, for tensors that are on no GPU: what is tested anywhere.
+All of it is there in plain torch as well, for tensors that are on no GPU: what is tested anywhere.
 
 Shape letters: T tokens, D width, B texts, H heads, E width of one head.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tailorbird.hardware import why_no_kernels
-
 LONGEST = 128
 """Tokens of the longest text whose weights fit the registers of one program."""
 
-HEAD_WIDTHS = (16, 32, 64, 128)
+HEAD_WIDTHS = (16, 32, 64)
 
 _WARPS = {16: 1, 32: 2, 64: 4, 128: 8}
 """By the length of the tile: more of it needs more registers."""
@@ -55,7 +55,10 @@ _last: tuple[Tensor, Tensor] | None = None
 
 
 def bounds_of(lengths: Tensor) -> Tensor:
-    """(B,) → (B + 1,) int32, where texts begin, and the end; kept for the layers to come."""
+    """(B,) → (B + 1,) int32, where texts begin, and the end.
+
+    Kept for the layers to come, which ask with the same tensor; nobody may change it meanwhile.
+    """
     global _last
     known = _last
     if known is None or known[0] is not lengths:
@@ -65,9 +68,30 @@ def bounds_of(lengths: Tensor) -> Tensor:
     return known[1]
 
 
+@cache
+def why_not() -> str:
+    """Why kernels cannot be compiled for this machine's GPU; empty: they can, as one was.
+
+    torch's builds for CUDA bring Triton on Linux. It starts its kernels by a little C, for which it
+    needs a compiler and the headers of Python.
+    """
+    if find_spec("triton") is None:
+        return "there is no Triton, which torch's builds for CUDA bring on Linux"
+    if torch.cuda.get_device_capability() < (8, 0):
+        return "the GPU is older than Ampere"
+    try:
+        from tailorbird.modeling.gpu import kernels
+
+        kernels.probe[1,](torch.empty(1, device="cuda"))
+    except Exception as error:  # whatever its compilers lack here: single operations need none
+        said = str(error).strip().splitlines()
+        return f"Triton compiles no kernel here ({said[-1] if said else type(error).__name__})"
+    return ""
+
+
 def can(x: Tensor) -> bool:
     """Whether kernels take *x*: it is on a GPU that they can be compiled for."""
-    return x.is_cuda and not why_no_kernels()
+    return x.is_cuda and not why_not()
 
 
 def attend(qkv: Tensor, bounds: Tensor, longest: int, n_heads: int, scale: float) -> Tensor:

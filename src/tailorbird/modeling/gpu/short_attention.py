@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from tailorbird.modeling.gpu import operations as ops
 
@@ -27,6 +28,7 @@ class _ShortAttention(torch.autograd.Function):
         return ops.attend(qkv, bounds, longest, n_heads, 1.0)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         qkv, bounds = ctx.saved_tensors
         longest, n_heads = ctx.facts
