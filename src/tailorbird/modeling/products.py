@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tailorbird.modeling.gpu.lora_product import kept
+from tailorbird.modeling.frozen import kept
 from tailorbird.modeling.ready import ReadyProduct
 
 ROWS = 32
@@ -32,7 +32,7 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
     It is one product where weights have to be cast anyway.
     """
     ready: ReadyProduct | None = getattr(layers[0], "ready", None)
-    if x.is_cuda:
+    if x.dtype.itemsize == 2 and torch.is_grad_enabled():
         product = getattr(getattr(layers[0], "adapter", None), "product", None)
         y = None if product is None else product(x, layers)
         if y is not None:
@@ -54,7 +54,7 @@ def together(x: Tensor, *layers: nn.Linear) -> Tensor:
 
 
 def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
-    if x.is_cuda and layers[0].weight.dtype != x.dtype:
+    if torch.is_grad_enabled() and layers[0].weight.dtype != x.dtype:
         frozen = kept(layers, x.dtype)
         if frozen is not None:
             return F.linear(x, frozen.weight, frozen.bias)

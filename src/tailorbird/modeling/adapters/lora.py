@@ -16,7 +16,9 @@ from torch.nn import functional as F
 from tailorbird.config import MethodSettings
 from tailorbird.errors import ConfigError
 from tailorbird.modeling.adapters.attachment import Attachment, Method, target_linears
-from tailorbird.modeling.gpu.lora_product import kept, lora_product
+from tailorbird.modeling.adapters.lora_product import lora_product
+from tailorbird.modeling.frozen import kept
+from tailorbird.modeling.products import filled
 
 
 def lora(backbone: Any, settings: MethodSettings) -> Attachment:
@@ -88,7 +90,7 @@ class LoraAdapter(nn.Module):
         if not all(self._is_alike(adapter) for adapter in adapters):
             return None
         weights = kept(layers, x.dtype)
-        return None if weights is None else lora_product(x, weights, adapters)
+        return None if weights is None else lora_product(filled(x), weights, adapters)[: len(x)]
 
     def _is_alike(self, other: Any) -> bool:
         is_plain = isinstance(other, LoraAdapter) and other.length is None

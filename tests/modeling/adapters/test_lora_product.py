@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from tailorbird.config import MethodSettings
 from tailorbird.modeling.adapters.lora import LoraAdapter
-from tailorbird.modeling.gpu.lora_product import Kept, kept, lora_product
+from tailorbird.modeling.adapters.lora_product import lora_product
+from tailorbird.modeling.frozen import Kept, kept
 from tailorbird.modeling.products import together
 
 Way = Callable[[Tensor], Tensor]
@@ -84,27 +86,46 @@ def test_a_copy_of_a_model_keeps_weights_of_its_own(layers: list[nn.Linear]) -> 
     assert not weights.is_of(copied, torch.float32)
 
 
-def test_a_cpu_keeps_none_and_casts_each_time(layers: list[nn.Linear]) -> None:
+def test_what_is_frozen_is_kept_in_half_precision_alone(layers: list[nn.Linear]) -> None:
+    first = kept(layers, torch.bfloat16)
+    assert first is not None
+    assert first.weight.dtype is torch.bfloat16
+    assert kept(layers, torch.bfloat16) is first
+    assert kept(layers, torch.float32) is None
+    layers[2].weight.requires_grad_(True)
     assert kept(layers, torch.bfloat16) is None
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_keeps_what_is_frozen_and_gives_what_a_cpu_does(layers: list[nn.Linear]) -> None:
+ON_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_GPU)])
+def test_tuning_in_half_precision_goes_by_it(layers: list[nn.Linear], device: str) -> None:
     expected = gradients(layers, lambda x: together(x, *layers))
     for layer in layers:
-        layer.cuda()
-    first = kept(layers, torch.bfloat16)
-    assert first is not None
-    assert kept(layers, torch.bfloat16) is first
-    assert kept(layers, torch.float32) is None
+        layer.to(device)
 
     def way(x: Tensor) -> Tensor:
-        y = together(x.to("cuda", torch.bfloat16), *layers)
-        assert type(y.grad_fn).__name__ == "_LoraProductBackward"
+        y = together(x.to(device, torch.bfloat16), *layers)
+        assert "_LoraProductBackward" in names_below(y.grad_fn)
         return y.float().cpu()
 
     for one, other in zip(gradients(layers, way), expected, strict=True):
         assert (one.cpu() - other).norm() < 0.02 * other.norm()
-    layers[2].weight.requires_grad_(True)
-    assert kept(layers, torch.bfloat16) is None
+
+
+def names_below(node: Any) -> set[str]:
+    """Of the functions that a gradient goes through."""
+    if node is None:
+        return set()
+    below = (names_below(other) for other, _ in node.next_functions)
+    return {type(node).__name__}.union(*below)
+
+
+def test_asking_without_gradients_keeps_no_second_copy(layers: list[nn.Linear]) -> None:
+    with torch.no_grad():
+        together(torch.zeros(2, 16, dtype=torch.bfloat16), *layers)
+    assert getattr(layers[0].weight, "kept", None) is None

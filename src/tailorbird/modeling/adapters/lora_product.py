@@ -1,77 +1,23 @@
 """Frozen linear layers with LoRA on the same input, as one function with a gradient of its own.
 
 ``y = x Wᵀ + b + s (x Aᵀ) Bᵀ`` of single operations is seven kernels a layer and twelve for its
-gradients, of which casts are half. Here W is cast once for all steps, A and B of these layers by
-one call, and what the layers have in common is one product.
+gradients, of which casts are half. Here W was cast once for all steps (`frozen`), A and B of these
+layers are by one call, and what the layers have in common is one product.
 
 Shape letters: T tokens, n layers, R rank.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-
-class Kept:
-    """Frozen weights of linear layers side by side, cast once; (out of all, in), and biases.
-
-    It is no longer of the layers where one of their weights was replaced, moved or changed; a
-    change through ``weight.data`` is not seen.
-    """
-
-    def __init__(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> None:
-        # Whoever asks first may be in inference mode, whose tensors no gradient can go through.
-        with torch.inference_mode(False), torch.no_grad():
-            self.weight = torch.cat([layer.weight.to(dtype) for layer in layers])
-            biases = [layer.bias.to(dtype) for layer in layers if layer.bias is not None]
-            self.bias = torch.cat(biases) if biases else None
-        self._dtype = dtype
-        self._made_of = [(weakref.ref(p), p.data_ptr(), p._version) for p in _parts(layers)]
-
-    def is_of(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> bool:
-        """Whether this is what *layers* are now."""
-        parts = _parts(layers)
-        return (
-            dtype == self._dtype
-            and len(parts) == len(self._made_of)
-            and all(
-                known() is p and where == p.data_ptr() and version == p._version
-                for p, (known, where, version) in zip(parts, self._made_of, strict=True)
-            )
-        )
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        """Nothing of it goes into a copy of a weight, or to another process."""
-        return type(None), ()
-
-
-def _parts(layers: Sequence[nn.Linear]) -> list[Tensor]:
-    return [p for layer in layers for p in (layer.weight, layer.bias) if p is not None]
-
-
-def kept(layers: Sequence[nn.Linear], dtype: torch.dtype) -> Kept | None:
-    """The weights of *layers* in *dtype*, cast once, where they are frozen and on a GPU.
-
-    It hangs on the first weight itself, so that models which share their weights share it. None:
-    they are tuned, or on a CPU, or *dtype* is no half precision.
-    """
-    first, parts = layers[0].weight, _parts(layers)
-    if not first.is_cuda or dtype.itemsize != 2:
-        return None
-    if any(p.requires_grad or p.is_inference() for p in parts):
-        return None
-    found: Kept | None = getattr(first, "kept", None)
-    if found is None or not found.is_of(layers, dtype):
-        found = Kept(layers, dtype)
-        first.kept = found  # type: ignore[attr-defined]
-    return found
+from tailorbird.modeling.frozen import Kept
 
 
 class _Factors:
