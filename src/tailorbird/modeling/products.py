@@ -63,6 +63,13 @@ def _product(x: Tensor, layers: Sequence[nn.Linear]) -> Tensor:
     return F.linear(x, _below(weights), _below(biases) if biases else None)
 
 
+def of_weight(grad: Tensor, x: Tensor) -> Tensor:
+    """(T, out) and (T, in) → (out, in) fp32, never rounded to the type of the factors on a GPU."""
+    if grad.is_cuda:
+        return torch.mm(grad.T, x, out_dtype=torch.float32)
+    return (grad.T @ x).float()
+
+
 def filled(x: Tensor) -> Tensor:
     """*x* (T, in) with rows of zeros up to a multiple of `ROWS`, for bf16 products on a CPU.
 

@@ -90,7 +90,11 @@ class LoraAdapter(nn.Module):
         if not all(self._is_alike(adapter) for adapter in adapters):
             return None
         weights = kept(layers, x.dtype)
-        return None if weights is None else lora_product(filled(x), weights, adapters)[: len(x)]
+        if weights is None:
+            return None
+        rows = filled(x)
+        y = lora_product(rows, weights, adapters)
+        return y if len(rows) == len(x) else y[: len(x)]
 
     def _is_alike(self, other: Any) -> bool:
         is_plain = isinstance(other, LoraAdapter) and other.length is None

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tailorbird.modeling.frozen import Kept
+from tailorbird.modeling.products import of_weight
 
 
 class _Factors:
@@ -66,20 +67,13 @@ class _LoraProduct(torch.autograd.Function):
         )
         for dy, own, of_own, b in parts:
             torch.addmm(of_own, dy, b, beta=0, alpha=scale, out=of_own)
-            of_b.append(_of_weight(dy, own))
-        of_a = _of_weight(of_low, x).split(factors.ranks)
+            of_b.append(of_weight(dy, own))
+        of_a = of_weight(of_low, x).split(factors.ranks)
         of_x = None
         if ctx.needs_input_grad[0]:
             of_x = (grad @ weight).addmm_(of_low, factors.a)
         pairs = [one for pair in zip(of_a, of_b, strict=True) for one in pair]
         return of_x, None, None, None, *pairs
-
-
-def _of_weight(grad: Tensor, x: Tensor) -> Tensor:
-    """(T, out) and (T, in) → (out, in) fp32, never rounded to the type of the factors on a GPU."""
-    if grad.is_cuda:
-        return torch.mm(grad.T, x, out_dtype=torch.float32)
-    return (grad.T @ x).float()
 
 
 _product: Callable[..., Tensor] = _LoraProduct.apply

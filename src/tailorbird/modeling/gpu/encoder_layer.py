@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from tailorbird.modeling.gpu import operations as ops
 from tailorbird.modeling.packing import PackedBatch
+from tailorbird.modeling.products import of_weight
 
 
 class Texts(NamedTuple):
@@ -134,18 +135,18 @@ class _EncoderLayer(torch.autograd.Function):
         grad_half = None if grad_half is None else grad_half.contiguous()
         n = ops.add_norm_backward(grad, grad_half, second, norms[2])
         found[11], found[14], found[15] = n.addend, n.weight, n.bias
-        found[10] = _of_weight(n.half, hidden) if wanted[10] else None
+        found[10] = of_weight(n.half, hidden) if wanted[10] else None
         of_inner = torch.ops.aten.gelu_backward(n.half @ cast.weights[3], inner)
-        found[8] = _of_weight(of_inner, first.half) if wanted[8] else None
+        found[8] = of_weight(of_inner, first.half) if wanted[8] else None
         found[9] = of_inner.sum(0, dtype=torch.float32) if wanted[9] else None
         n = ops.add_norm_backward(n.summed, of_inner @ cast.weights[2], first, norms[0])
         found[7], found[12], found[13] = n.addend, n.weight, n.bias
-        found[6] = _of_weight(n.half, mixed) if wanted[6] else None
+        found[6] = of_weight(n.half, mixed) if wanted[6] else None
         of_mixed = n.half @ cast.weights[1]
         bounds, longest = texts
         of_qkv = ops.attend_backward(qkv, of_mixed, bounds, longest, n_heads, scale)
         if any(wanted[0:6:2]):
-            found[0:6:2] = _of_weight(of_qkv, half).chunk(3)
+            found[0:6:2] = of_weight(of_qkv, half).chunk(3)
         if any(wanted[1:6:2]):
             found[1:6:2] = of_qkv.sum(0, dtype=torch.float32).chunk(3)
         given = (one if is_wanted else None for one, is_wanted in zip(found, wanted, strict=True))
@@ -155,13 +156,6 @@ class _EncoderLayer(torch.autograd.Function):
 
 def _normed(summed: Tensor, half: Tensor, mean: Tensor, rate: Tensor) -> ops.Normed:
     return ops.Normed(summed, summed, half, mean, rate)  # ``out`` itself is not needed again
-
-
-def _of_weight(grad: Tensor, x: Tensor) -> Tensor:
-    """(T, out) and (T, in) → (out, in) fp32, never rounded to the type of the factors on a GPU."""
-    if grad.is_cuda:
-        return torch.mm(grad.T, x, out_dtype=torch.float32)
-    return (grad.T @ x).float()
 
 
 _layer: Any = _EncoderLayer.apply
