@@ -12,12 +12,26 @@ import torch
 from torch import Tensor, nn
 
 
-class Kept:
-    """Frozen weights of linear layers side by side, cast once; (out of all, in), and biases.
+class Marks:
+    """The weights that some layers had: whether one was replaced, moved or changed since.
 
-    It is no longer of the layers where one of their weights was replaced, moved or changed; a
-    change through ``weight.data`` is not seen.
+    A change through ``weight.data`` is not seen.
     """
+
+    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+        self._made_of = [(weakref.ref(p), p.data_ptr(), p._version) for p in _parts(layers)]
+
+    def are_of(self, layers: Sequence[nn.Linear]) -> bool:
+        """Whether *layers* have those weights, as they were."""
+        parts = _parts(layers)
+        return len(parts) == len(self._made_of) and all(
+            known() is p and where == p.data_ptr() and version == p._version
+            for p, (known, where, version) in zip(parts, self._made_of, strict=True)
+        )
+
+
+class Kept:
+    """Frozen weights of linear layers side by side, cast once; (out of all, in), and biases."""
 
     def __init__(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> None:
         # Whoever asks first may be in inference mode, whose tensors no gradient can go through.
@@ -25,20 +39,11 @@ class Kept:
             self.weight = _below([layer.weight.to(dtype).detach() for layer in layers])
             biases = [layer.bias.to(dtype).detach() for layer in layers if layer.bias is not None]
             self.bias = _below(biases) if biases else None
-        self._dtype = dtype
-        self._made_of = [(weakref.ref(p), p.data_ptr(), p._version) for p in _parts(layers)]
+        self._dtype, self._marks = dtype, Marks(layers)
 
     def is_of(self, layers: Sequence[nn.Linear], dtype: torch.dtype) -> bool:
         """Whether this is what *layers* are now."""
-        parts = _parts(layers)
-        return (
-            dtype == self._dtype
-            and len(parts) == len(self._made_of)
-            and all(
-                known() is p and where == p.data_ptr() and version == p._version
-                for p, (known, where, version) in zip(parts, self._made_of, strict=True)
-            )
-        )
+        return dtype == self._dtype and self._marks.are_of(layers)
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Nothing of it goes into a copy of a weight, or to another process."""

@@ -61,7 +61,7 @@ def pack(texts: Sequence[Sequence[int]] | Sequence[Tensor]) -> PackedBatch:
     """
     lengths = torch.tensor([len(text) for text in texts])
     token_ids = torch.cat([torch.as_tensor(text, dtype=torch.int64) for text in texts])
-    rows, positions = _places(lengths)
+    rows, positions = map(torch.from_numpy, _places(lengths.numpy()))
     return PackedBatch(token_ids, positions, rows, lengths, int(lengths.max()))
 
 
@@ -96,11 +96,14 @@ def join(batches: Sequence[PackedBatch]) -> PackedBatch:
     )
 
 
-def _places(lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """(B,) → the text of each token and its position within it, both (T,)."""
-    rows = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
-    starts = torch.cumsum(lengths, 0) - lengths
-    return rows, torch.arange(len(rows)) - starts[rows]
+def _places(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(B,) → the text of each token and its position within it, both (T,).
+
+    In numpy: for so little torch wakes its threads up, which takes longer than the work.
+    """
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return rows, np.arange(len(rows)) - before[rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +157,14 @@ class TokenizedTexts:
     def _places(
         self, indices: Sequence[int] | Tensor
     ) -> tuple[NDArray[np.int64], Tensor, Tensor, Tensor]:
-        """Where the tokens of *indices* stand, their texts, positions, and the texts' lengths.
-
-        In numpy: for so little torch wakes its threads up, which takes longer than the work.
-        """
+        """Where the tokens of *indices* stand, their texts, positions, and the texts' lengths."""
         chosen, offsets = np.asarray(indices, dtype=np.int64), self.offsets.numpy()
         starts = offsets[chosen]
         lengths = offsets[chosen + 1] - starts
-        rows = np.repeat(np.arange(len(chosen)), lengths)
-        before = np.cumsum(lengths) - lengths
-        positions = np.arange(len(rows)) - before[rows]
-        made = (torch.from_numpy(part) for part in (rows, positions, lengths))
-        return starts[rows] + positions, *made
+        rows, positions = _places(lengths)
+        at = starts[rows] + positions
+        as_tensor = torch.from_numpy
+        return at, as_tensor(rows), as_tensor(positions), as_tensor(lengths)
 
     @classmethod
     def from_lists(

@@ -15,6 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from tailorbird.modeling.frozen import Marks
+
 ROWS = 16
 """T that the layout is made for: a question. It suits longer ones as well."""
 
@@ -33,8 +35,7 @@ class ReadyProduct:
             biases = [layer.bias.to(dtype) for layer in layers if layer.bias is not None]
             self._bias = torch.cat(biases) if biases else None
             self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
-        self._layers = tuple(layers)
-        self._made_of = _names(layers)
+        self._marks = Marks(layers)
 
     def gives(self, x: Tensor, layers: Sequence[nn.Linear]) -> bool:
         """Whether it can stand in for the product of *x* (T, in) with *layers*, as they are now."""
@@ -42,8 +43,7 @@ class ReadyProduct:
             x.dtype == self._dtype
             and not x.is_cuda
             and not torch.is_grad_enabled()
-            and self._layers == tuple(layers)
-            and self._made_of == _names(layers)
+            and self._marks.are_of(layers)
         )
 
     def __call__(self, x: Tensor, activation: Literal["none", "gelu"] = "none") -> Tensor:
@@ -80,9 +80,3 @@ def _can(dtype: torch.dtype) -> bool:
 
 def _fits(weight: Tensor) -> bool:
     return weight.dtype == torch.float32 and weight.device.type == "cpu"
-
-
-def _names(layers: Sequence[nn.Linear]) -> list[tuple[int, int]]:
-    """Which numbers the layers hold: where they are, and how often they were changed there."""
-    parts: list[Tensor | None] = [part for layer in layers for part in (layer.weight, layer.bias)]
-    return [(part.data_ptr(), part._version) for part in parts if part is not None]

@@ -15,12 +15,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tailorbird.modeling.gpu.operations import power_of_two
+
 _COLUMNS = 1024
 """That one program of a gate takes of a row."""
-
-
-def _block(width: int) -> int:
-    return 1 << (width - 1).bit_length()
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -32,7 +30,7 @@ class _RmsNorm(torch.autograd.Function):
         width = x.shape[-1]
         n_rows = x.numel() // width
         out, rate = torch.empty_like(x, dtype=dtype), x.new_empty(n_rows, dtype=torch.float32)
-        kernels.rms_norm[(n_rows,)](x, weight, out, rate, eps, width, _block(width))
+        kernels.rms_norm[(n_rows,)](x, weight, out, rate, eps, width, power_of_two(width))
         ctx.save_for_backward(x, weight, rate)
         return out
 
@@ -44,7 +42,7 @@ class _RmsNorm(torch.autograd.Function):
         x, weight, rate = ctx.saved_tensors
         width, of_x = x.shape[-1], torch.empty_like(x)
         kernels.rms_norm_backward[(len(rate),)](
-            grad.contiguous(), x, weight, rate, of_x, width, _block(width)
+            grad.contiguous(), x, weight, rate, of_x, width, power_of_two(width)
         )
         return of_x, None, None, None
 
@@ -105,7 +103,7 @@ def _turned(
         n_query + n_key,
         n_query,
         half,
-        _block(half),
+        power_of_two(half),
         num_warps=1,
     )
     return out

@@ -22,6 +22,9 @@ from torch.nn import functional as F
 LONGEST = 128
 """Tokens of the longest text whose weights fit the registers of one program."""
 
+SHORTEST = 16
+"""The fewest tokens that a tile holds: products of matrices take no fewer."""
+
 HEAD_WIDTHS = (16, 32, 64)
 
 _WARPS = {16: 1, 32: 2, 64: 4, 128: 8}
@@ -110,7 +113,7 @@ def attend(qkv: Tensor, bounds: Tensor, longest: int, n_heads: int, scale: float
         return _attend_plainly(qkv, bounds, n_heads, scale)
     from tailorbird.modeling.gpu import kernels
 
-    width, tile = qkv.shape[1] // 3, _tile(longest)
+    width, tile = qkv.shape[1] // 3, max(SHORTEST, power_of_two(longest))
     out = qkv.new_empty(len(qkv), width)
     kernels.attend[len(bounds) - 1, n_heads](
         qkv, out, bounds, scale, n_heads, width // n_heads, tile, num_warps=_WARPS[tile]
@@ -130,7 +133,11 @@ def attend_backward(
         return found
     from tailorbird.modeling.gpu import kernels
 
-    width, tile, of_qkv = qkv.shape[1] // 3, _tile(longest), torch.empty_like(qkv)
+    width, tile, of_qkv = (
+        qkv.shape[1] // 3,
+        max(SHORTEST, power_of_two(longest)),
+        torch.empty_like(qkv),
+    )
     kernels.attend_backward[len(bounds) - 1, n_heads](
         qkv,
         grad,
@@ -143,15 +150,6 @@ def attend_backward(
         num_warps=_WARPS[tile],
     )
     return of_qkv
-
-
-def _tile(longest: int) -> int:
-    """The power of two that holds *longest* tokens; 16 is the least that products take.
-
-    >>> _tile(5), _tile(48), _tile(64)
-    (16, 64, 64)
-    """
-    return max(16, 1 << (longest - 1).bit_length())
 
 
 def _attend_plainly(qkv: Tensor, bounds: Tensor, n_heads: int, scale: float) -> Tensor:
@@ -180,7 +178,7 @@ def add_norm(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float) -> 
         x.new_empty(n_rows),
         x.new_empty(n_rows),
     )
-    kernels.add_norm[(n_rows,)](x, y, weight, bias, *made, eps, width, _block(width))
+    kernels.add_norm[(n_rows,)](x, y, weight, bias, *made, eps, width, power_of_two(width))
     return made
 
 
@@ -208,7 +206,7 @@ def add_norm_backward(
         len(grad),
         grad_half is not None,
         width,
-        _block(width),
+        power_of_two(width),
     )
     return NormGradients(summed, half, *parts.sum(0).unbind())
 
@@ -224,5 +222,10 @@ def _add_norm_backward_plainly(
     return NormGradients(ds, ds.to(normed.half.dtype), (dz * z).sum(0), dz.sum(0), ds.sum(0))
 
 
-def _block(width: int) -> int:
-    return 1 << (width - 1).bit_length()
+def power_of_two(n: int) -> int:
+    """The least that is not below *n*: kernels hold so many numbers at once.
+
+    >>> power_of_two(48), power_of_two(64)
+    (64, 64)
+    """
+    return 1 << (n - 1).bit_length()
