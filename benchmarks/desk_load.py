@@ -283,7 +283,10 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--encoder", default="e5", help="of the documents")
     parser.add_argument("--backbone", default="minilm", help="minilm, or a folder in hub form")
     parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="the model answers in"
+        "--dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="the model answers in",
     )
     parser.add_argument("--folder", type=Path, help="where the workspace is made")
     return parser.parse_args()

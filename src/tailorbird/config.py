@@ -92,10 +92,10 @@ class ModelSettings:
         "default",
         "Lowest layers left as pretrained; default: by model; auto: as many as cost no score.",
     )
-    dtype: Literal["float32", "bfloat16"] = setting(
-        "float32",
-        "Type of products when the tuned model is asked, to be measured and to answer; bfloat16 is "
-        "faster with many texts at once, and float32 is taken where a processor only emulates it.",
+    dtype: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto",
+        "Type of products when the tuned model is asked, to be measured and to answer; auto: as it "
+        "is tuned. float32 is taken where a processor only emulates bfloat16.",
     )
     pooling: Literal["auto", "mean", "cls"] = setting(
         "auto", "How token states become one vector; auto: as the backbone was trained, else mean."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,11 +21,13 @@ from tailorbird.config import (
 )
 from tailorbird.data.batching import epoch_batches
 from tailorbird.errors import ConfigError
-from tailorbird.modeling import build_model
-from tailorbird.testing import write_tiny_backbone
-from tailorbird.tuning import plan_tuning
+from tailorbird.modeling import build_model, load_model, save_model
+from tailorbird.modeling.heads import LANGUAGE
+from tailorbird.testing import write_tiny_backbone, write_tiny_decoder
+from tailorbird.tuning import TuningRun, plan_tuning
 from tailorbird.tuning.optimizers import build_optimizers, clip_gradients
 from tailorbird.tuning.schedules import SCHEDULES, rate_factor
+from tailorbird.tuning.tasks import TASKS
 from tailorbird.weights import resolve_backbone
 
 
@@ -118,6 +121,33 @@ def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
     assert f"batch size: {plan.batch_size} (500 training rows)" in said
     assert "compute type:" in said
     assert "frozen layers: 0" in said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tuned_in", "head", "answers_in", "why"),
+    [
+        ("auto", "bfloat16", "linear", "bfloat16", "as it is tuned"),
+        ("auto", "float32", "linear", "float32", "as it is tuned"),
+        ("float32", "bfloat16", "linear", "float32", "as set"),
+        ("bfloat16", "float32", "linear", "bfloat16", "as set"),
+        ("auto", "bfloat16", LANGUAGE, "float32", "a word at a time gains nothing by bfloat16"),
+    ],
+)
+def test_a_model_answers_in_the_type_it_is_tuned_in(
+    wanted: Any, tuned_in: Any, head: str, answers_in: str, why: str, tmp_path: Path
+) -> None:
+    write = write_tiny_decoder if head == LANGUAGE else write_tiny_backbone
+    folder = write(tmp_path / "tiny")
+    backbone = resolve_backbone(str(folder), cache=folder)
+    task = TASKS["dialogue" if head == LANGUAGE else "single_label"]
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings(dtype=wanted), spec=task.spec)
+    plan, decisions = plan_tuning(
+        model, 500, Settings(tuning=TuningSettings(dtype=tuned_in, learning_rate=1e-3))
+    )
+    assert f"answers in: {answers_in} ({why})" in decisions
+    run = TuningRun(model, plan)
+    save_model(run.model, tmp_path / "saved", backbone=folder)
+    assert load_model(tmp_path / "saved").asked_in == answers_in
 
 
 def test_label_smoothing_of_the_focal_loss_is_refused(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ class TextModel(nn.Module):
         self.attachment: adapters.Attachment | None = None
         """The way of tuning that is attached to the backbone, if one is."""
         self.asked_in = "float32"
-        """The type that it is to compute in once it is saved and loaded, where that is quick."""
+        """The type that it is to compute in once it is saved and loaded, where that is quick. auto,
+        as a build may have it: the one that it is tuned in, and fp32 until then."""
 
     @property
     def device(self) -> torch.device:
@@ -226,7 +227,7 @@ def save_model(model: TextModel, folder: Path, *, backbone: Path) -> None:
         "head": asdict(model.spec),
         "labels": model.labels,
         "pooling": model.pooling,
-        "dtype": model.asked_in,
+        "dtype": "float32" if model.asked_in == "auto" else model.asked_in,
         **model.tokenizer.facts,
     }
     _write_json(folder / "model.json", facts)

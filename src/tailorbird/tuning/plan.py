@@ -172,7 +172,7 @@ def plan_tuning(
         n_tokens = decide("micro-batch tokens", tuning.micro_batch_tokens, n_tokens, why)
         tuning = replace(tuning, micro_batch_tokens=int(n_tokens))
     dtype, why = _dtype(tuning.dtype, model.device.type, dtype_before)
-    decisions.append(why)
+    decisions += [why, "answers in: {} ({})".format(*answers_in(model, dtype))]
     plan = TuningPlan(
         n_epochs=n_epochs,
         batch_size=batch_size,
@@ -251,6 +251,15 @@ def language_tokens(gpu_gib: float) -> tuple[float, str]:
         return LANGUAGE_TOKENS, ""
     n_tokens = LANGUAGE_TOKENS * max(1, int(gpu_gib) // 4)
     return min(MOST_LANGUAGE_TOKENS, n_tokens), f", GPU of {gpu_gib:.0f} GiB"
+
+
+def answers_in(model: TextModel, dtype: torch.dtype) -> tuple[str, str]:
+    """The type that *model*, tuned in *dtype*, is asked in once it is saved, and why."""
+    if model.asked_in != "auto":
+        return model.asked_in, "as set"
+    if model.spec.name == LANGUAGE:
+        return "float32", "a word at a time gains nothing by bfloat16"
+    return str(dtype).removeprefix("torch."), "as it is tuned"
 
 
 def _dtype(wanted: str, device: str, before: str) -> tuple[torch.dtype, str]:

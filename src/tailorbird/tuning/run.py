@@ -17,7 +17,7 @@ from tailorbird.modeling.trunk_cache import TrunkCache
 from tailorbird.tuning.averaging import WeightAverage
 from tailorbird.tuning.objective import Objective, balanced_weights
 from tailorbird.tuning.optimizers import build_optimizers
-from tailorbird.tuning.plan import TuningPlan
+from tailorbird.tuning.plan import TuningPlan, answers_in
 from tailorbird.tuning.tasks import TASKS, EncodedExamples
 
 
@@ -31,6 +31,7 @@ class TuningRun:
         self.attachment = model.attachment = adapters.attach(model.backbone, plan.method)
         model.backbone.dropout = plan.encoder_dropout
         model.backbone.compute_dtype = plan.dtype
+        model.asked_in, _ = answers_in(model, plan.dtype)
         model.backbone.recompute_layers(plan.settings.recompute)
         self.optimizers = build_optimizers(
             model,
