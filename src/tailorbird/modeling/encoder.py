@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tailorbird.modeling.attention import attend, unpad
 from tailorbird.modeling.families import ACTIVATIONS, Sizes, hub_name, read_sizes
+from tailorbird.modeling.few_texts import FewTexts
 from tailorbird.modeling.gpu import encoder_layer
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.products import activated, filled, knows_texts, linear, together
@@ -140,6 +141,7 @@ class PackedEncoder(nn.Module):
         self.compute_dtype = torch.float32
         self.n_frozen = 0
         self.recompute = False
+        self.few_texts: FewTexts | None = None  # of a service
 
     @property
     def reason(self) -> str:
@@ -180,6 +182,7 @@ class PackedEncoder(nn.Module):
         """Lay the weights out for a service, which asks and never tunes (`ReadyProduct`)."""
         for layer in self.layers:
             make_ready(layer.products, self.compute_dtype)  # type: ignore[arg-type]
+        self.few_texts = FewTexts.of(self.layers, self.compute_dtype)  # type: ignore[arg-type]
 
     def recompute_layers(self, wanted: bool) -> None:
         """Compute tuned layers again in the backward pass, rather than keep what they made."""
@@ -196,9 +199,13 @@ class PackedEncoder(nn.Module):
         if not self.recompute and encoder_layer.fits(tuned, x, batch, dropout, self.compute_dtype):
             x = encoder_layer.tuned_layers(tuned, x, batch, self.compute_dtype)
             tuned = []
-        for layer in tuned:
+        few = None if dropout else self.few_texts
+        n_called = len(tuned) if few is None else few.first_of(tuned, batch, self.compute_dtype)
+        for layer in tuned[:n_called]:
             run = partial(checkpoint, layer, use_reentrant=False) if self.recompute else layer
             x = run(x, batch, dropout, self.compute_dtype)
+        if few is not None and n_called < len(tuned):
+            x = few(x, batch, n_called)
         return x if own is None else unpad(x, own)
 
     def trunk(self, batch: PackedBatch) -> Tensor:

@@ -70,21 +70,21 @@ def of_weight(grad: Tensor, x: Tensor) -> Tensor:
     return (grad.T @ x).float()
 
 
-def filled(x: Tensor) -> Tensor:
-    """*x* (T, in) with rows of zeros up to a multiple of `ROWS`, for bf16 products on a CPU.
+def filled(x: Tensor, n_least: int = ROWS, *, dtype: torch.dtype | None = None) -> Tensor:
+    """*x* (T, in) with rows of zeros up to a multiple of *n_least*, for bf16 products on a CPU.
 
     oneDNN makes code for each size of a bf16 product it has not seen, or has forgotten: 0.65 ms
     and 0.65 MB, and a packed batch has a new T each time. In small jobs that is as much as the
-    product itself. From 1,024 rows on the step grows with T, so that an octave has 32 sizes at
-    most, and a fiftieth of the rows is zeros.
+    product itself. From the square of *n_least* rows on the step grows with T, so that an octave
+    has no more sizes than that. *dtype* is what *x* will be cast to, if it will.
 
     >>> len(filled(torch.ones(35, 2, dtype=torch.bfloat16))), len(filled(torch.ones(35, 2)))
     (64, 35)
     """
-    if x.dtype != torch.bfloat16 or x.device.type != "cpu":
+    if (dtype or x.dtype) != torch.bfloat16 or x.device.type != "cpu":
         return x
     n_rows = x.shape[0]
-    step = max(ROWS, 2 ** ((n_rows - 1) // ROWS).bit_length())
+    step = max(n_least, 2 ** ((n_rows - 1) // n_least).bit_length())
     n_missing = -n_rows % step
     if not n_missing:
         return x

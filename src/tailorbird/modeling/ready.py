@@ -33,8 +33,8 @@ class ReadyProduct:
         with torch.no_grad():
             weight = torch.cat([layer.weight.to(dtype) for layer in layers])
             biases = [layer.bias.to(dtype) for layer in layers if layer.bias is not None]
-            self._bias = torch.cat(biases) if biases else None
-            self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+            self.bias = torch.cat(biases) if biases else None
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
         self._marks = Marks(layers)
 
     def gives(self, x: Tensor, layers: Sequence[nn.Linear]) -> bool:
@@ -50,7 +50,7 @@ class ReadyProduct:
         """(T, in) → (T, out of all layers), with its *activation*: gelu is that of erf."""
         product = torch.ops.mkldnn._linear_pointwise
         algorithm = "none" if activation == "gelu" else ""
-        y: Tensor = product(x, self._weight, self._bias, activation, [], algorithm)
+        y: Tensor = product(x, self.weight, self.bias, activation, [], algorithm)
         return y
 
     def __deepcopy__(self, memo: object) -> None:

@@ -8,10 +8,8 @@ Shape letters: T tokens, R rank, S segments.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, groupby, pairwise
 from typing import Any
 
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tailorbird.modeling.adapters.weights import LoraFactors
+from tailorbird.modeling.compiled import compiled
 from tailorbird.modeling.threads import in_threads
 
 _LEAST = 128
@@ -126,7 +125,7 @@ class SegmentedLora(nn.Module):
         def add(thread: int) -> None:
             for other, part in zip(others, parts, strict=True):
                 own = other.work[thread]
-                _compiled(_add)(x, part, own.starts, own.n_tokens, own.down, own.up, own.scales)
+                compiled(_add)(x, part, own.starts, own.n_tokens, own.down, own.up, own.scales)
 
         in_threads(add, range(len(self.work)))
 
@@ -162,7 +161,7 @@ def own_linear(
         starts, n_rows = zip(
             *((run.start, run.stop - run.start) for run in runs[share]), strict=True
         )
-        found: list[Tensor] = _compiled(_own_linear)(
+        found: list[Tensor] = compiled(_own_linear)(
             x, starts, n_rows, weights[share], biases[share]
         )
         return found
@@ -185,17 +184,3 @@ def _own_linear(
         rows = x.narrow(0, starts[i], n_rows[i])
         found.append(torch.addmm(biases[i], rows, weights[i].t()))
     return found
-
-
-@cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """*function* as TorchScript, which is the same without Python, and without its lock.
-
-    Two threads with thousands of small products each would wait for that lock instead: in Python
-    they take as long as one.
-    """
-    with warnings.catch_warnings():
-        # Deprecated in favour of torch.compile, which wants a C++ compiler on the machine.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        compiled: Callable[..., Any] = torch.jit.script(function)
-    return compiled
