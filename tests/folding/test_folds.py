@@ -177,6 +177,8 @@ def test_soup_of_seeds_stands_in_the_place_of_tuning_and_is_resumed(
     assert any(sentence.startswith("all-seed1, epoch 1.0: loss") for sentence in said)
 
     model = load_model(divided.path / "model")
+    assert divided.read_json("tune.json")["settings"]["answers_in"] == model.asked_in
+    assert any(sentence.startswith(f"answers in: {model.asked_in} (") for sentence in said)
     validation = runs.load_examples(divided)["validation"]
     truth = torch.tensor([model.labels.index(row.label) for row in validation])
     right = (model.logits([row.text for row in validation]).argmax(-1) == truth).double().mean()

@@ -180,6 +180,17 @@ def test_gradients_long_texts_many_texts_and_other_types_go_the_plain_way(
     assert not used
 
 
+def test_weights_that_can_no_longer_be_laid_out_leave_none(
+    encoder: PackedEncoder, used: list[int]
+) -> None:
+    encoder.make_ready()
+    encoder.double()
+    encoder.make_ready()
+    assert encoder.few_texts is None
+    layer: Any = encoder.layers[0]
+    assert not hasattr(layer.query, "ready")
+
+
 def test_another_activation_and_copies_have_none(encoder: PackedEncoder) -> None:
     encoder.make_ready()
     assert encoder.few_texts is not None

@@ -134,8 +134,15 @@ def test_every_default_is_printed_with_its_reason(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_answers_in_the_type_it_is_tuned_in(
-    wanted: Any, tuned_in: Any, head: str, answers_in: str, why: str, tmp_path: Path
+    wanted: Any,
+    tuned_in: Any,
+    head: str,
+    answers_in: str,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (torch.bfloat16, ""))
     write = write_tiny_decoder if head == LANGUAGE else write_tiny_backbone
     folder = write(tmp_path / "tiny")
     backbone = resolve_backbone(str(folder), cache=folder)
@@ -148,6 +155,19 @@ def test_a_model_answers_in_the_type_it_is_tuned_in(
     run = TuningRun(model, plan)
     save_model(run.model, tmp_path / "saved", backbone=folder)
     assert load_model(tmp_path / "saved").asked_in == answers_in
+
+
+def test_what_a_processor_only_emulates_is_not_answered_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailorbird.hardware.compute_dtype", lambda wanted: (torch.float32, ""))
+    folder = write_tiny_backbone(tmp_path)
+    backbone = resolve_backbone(str(folder), cache=folder)
+    model = build_model(backbone, ["a", "b"], settings=ModelSettings())
+    settings = Settings(tuning=TuningSettings(dtype="bfloat16", learning_rate=1e-3))
+    plan, decisions = plan_tuning(model, 500, settings)
+    assert "answers in: float32 (bfloat16 is not quick here)" in decisions
+    assert TuningRun(model, plan).model.asked_in == "float32"
 
 
 def test_label_smoothing_of_the_focal_loss_is_refused(tmp_path: Path) -> None:

@@ -76,12 +76,13 @@ def tune(
         source = _written(space, "rows.jsonl", placed)
         run, scores = _fit(source, space, settings, display, track)
         splits = load_examples(run)
+        asked_in = settings.model.dtype
         reader = write_reader(
             space,
             run.path / "model",
             splits["train"],
             splits["validation"],
-            computes_in=settings.tuning.dtype,
+            computes_in=settings.tuning.dtype if asked_in == "auto" else asked_in,
             say=display.say,
         )
         if as_json:

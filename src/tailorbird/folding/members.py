@@ -10,6 +10,7 @@ from pathlib import Path
 from tailorbird import data, planning, tuning
 from tailorbird.config import Settings
 from tailorbird.errors import ConfigError, DataError, StoreError
+from tailorbird.hardware import quick_dtype
 from tailorbird.jobs import Job, JobResult, run_jobs
 from tailorbird.jobs.folds import FoldPlan
 from tailorbird.modeling import TextModel
@@ -151,6 +152,8 @@ def prepare(
     plan, reasons = tuning.plan_tuning(model, len(splits["train"]), settings)
     for reason in reasons:
         decide(reason)
+    model.asked_in, _ = tuning.answers_in(model, plan.dtype)
+    model.backbone.compute_dtype = quick_dtype(model.asked_in)  # what is chosen is what is served
     parts = FoldPlan(tuple(fold_of), len(splits["validation"]), tuple(model.labels), folds.n_seeds)
     pool = (*splits["train"], *splits["validation"])
     return Members(

@@ -16,7 +16,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     For many small operations in a row: each takes less time than Python does to call it, and two
     threads of them wait for each other's lock. It is deprecated in favour of `torch.compile`, which
-    wants a C++ compiler on the machine; without it the function is what it was, only slower.
+    wants a C++ compiler on the machine; the function itself does the same, slower.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

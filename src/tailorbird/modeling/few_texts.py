@@ -1,8 +1,9 @@
 """The layers of an encoder on a few short texts, as one compiled function: what a service is asked.
 
 A layer is some seventeen operations, of which each takes about as long as Python takes to call it.
-They are those of `EncoderLayer` in the same order; in fp32 the states are the same bit by bit. In
-half precision queries are scaled before they are rounded again, not after.
+They are those of `EncoderLayer` in the same order: of up to `attention.FEW` texts the states are
+the same bit by bit in fp32, of more, which it lays out, within the rounding. In half precision
+queries are not rounded again after they were scaled. A hook within a layer is not heard.
 
 Shape letters: T tokens, D width, H heads, E width of one head, L tokens of a text.
 """
@@ -22,7 +23,7 @@ from tailorbird.modeling.products import filled
 from tailorbird.modeling.ready import ReadyProduct
 
 MOST = 32
-"""So many texts at once: from here on those of like length are faster side by side."""
+"""So many texts at once: beyond, those of like length are faster side by side."""
 
 SHORT = 64
 """Tokens of a text, fewer than these."""

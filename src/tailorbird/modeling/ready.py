@@ -61,14 +61,14 @@ class ReadyProduct:
 def make_ready(groups: Iterable[Sequence[nn.Linear]], dtype: torch.dtype = torch.float32) -> None:
     """Lay out the weights of each group of layers that are asked together, for products in *dtype*.
 
-    Nothing happens where the weights are not fp32 on a CPU, or torch cannot do it.
+    None are laid out where the weights are not fp32 on a CPU, or torch cannot do it.
     """
-    if not torch.backends.mkldnn.is_available() or not _can(dtype):
-        return
+    can = torch.backends.mkldnn.is_available() and _can(dtype)
     for layers in groups:
+        vars(layers[0]).pop("ready", None)  # of another time
         weights = [layer.weight for layer in layers]
         biases = [layer.bias is None for layer in layers]
-        if all(_fits(weight) for weight in weights) and len(set(biases)) == 1:
+        if can and all(_fits(weight) for weight in weights) and len(set(biases)) == 1:
             object.__setattr__(layers[0], "ready", ReadyProduct(layers, dtype))
 
 

@@ -2,12 +2,13 @@
 
 from tailorbird.tuning import checkpoint, rate_finder, tasks
 from tailorbird.tuning.loop import tune
-from tailorbird.tuning.plan import TuningPlan, plan_tuning
+from tailorbird.tuning.plan import TuningPlan, answers_in, plan_tuning
 from tailorbird.tuning.run import TuningRun
 
 __all__ = [
     "TuningPlan",
     "TuningRun",
+    "answers_in",
     "checkpoint",
     "plan_tuning",
     "rate_finder",

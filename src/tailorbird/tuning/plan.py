@@ -17,7 +17,7 @@ from tailorbird.config import (
 )
 from tailorbird.data.batching import MEGA_BATCHES, epoch_batches
 from tailorbird.errors import ConfigError
-from tailorbird.hardware import compute_dtype, gpu_gib
+from tailorbird.hardware import compute_dtype, gpu_gib, quick_dtype
 from tailorbird.modeling import TextModel, adapters
 from tailorbird.modeling.heads import LANGUAGE
 from tailorbird.tuning.optimizers import RATE_FACTORS
@@ -259,7 +259,11 @@ def answers_in(model: TextModel, dtype: torch.dtype) -> tuple[str, str]:
         return model.asked_in, "as set"
     if model.spec.name == LANGUAGE:
         return "float32", "a word at a time gains nothing by bfloat16"
-    return str(dtype).removeprefix("torch."), "as it is tuned"
+    if not model.backbone.can_freeze:
+        return "float32", "AutoModel computes in it"
+    tuned_in = str(dtype).removeprefix("torch.")
+    name = str(quick_dtype(tuned_in)).removeprefix("torch.")
+    return name, "as it is tuned" if name == tuned_in else f"{tuned_in} is not quick here"
 
 
 def _dtype(wanted: str, device: str, before: str) -> tuple[torch.dtype, str]:
