@@ -260,10 +260,7 @@ def _keep_tuned(run: Run, start: Any, settings: Settings) -> None:
     run.write_json(
         "tune.json",
         {
-            "settings": asdict(settings.model)
-            | plan.to_json()
-            | {"answers_in": model.asked_in, "pooling": model.pooling}
-            | {"method": plan.method.name},
+            "settings": plan.settings_of(model, settings.model),
             "train_s": state.elapsed_s,
             "tokens_per_s": state.n_tokens / max(state.elapsed_s, 1e-9),
             "n_parameters": sum(p.numel() for p in parameters),

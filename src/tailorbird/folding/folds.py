@@ -129,10 +129,7 @@ def _keep(members: Members, choice: Choice, results: Sequence[JobResult]) -> Non
     run.write_json(
         "tune.json",
         {
-            "settings": asdict(members.settings.model)
-            | members.tuning_plan.to_json()
-            | {"answers_in": model.asked_in, "pooling": model.pooling}
-            | {"method": members.tuning_plan.method.name},
+            "settings": members.tuning_plan.settings_of(model, members.settings.model),
             "train_s": train_s,
             "tokens_per_s": sum(result.n_tokens for result in results) / max(train_s, 1e-9),
             "n_parameters": sum(parameter.numel() for parameter in model.parameters()),

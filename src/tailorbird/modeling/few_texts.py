@@ -20,16 +20,13 @@ from tailorbird.modeling.compiled import compiled
 from tailorbird.modeling.frozen import Marks
 from tailorbird.modeling.packing import PackedBatch
 from tailorbird.modeling.products import filled
-from tailorbird.modeling.ready import ReadyProduct
+from tailorbird.modeling.ready import ROWS, ReadyProduct
 
 MOST = 32
 """So many texts at once: beyond, those of like length are faster side by side."""
 
 SHORT = 64
 """Tokens of a text, fewer than these."""
-
-ROWS = 16
-"""Rows of products in bf16 are filled up to a multiple of it, as few as the processor takes."""
 
 
 class FewTexts:
@@ -45,7 +42,7 @@ class FewTexts:
     @classmethod
     def of(cls, layers: Sequence[Any], dtype: torch.dtype) -> FewTexts | None:
         """None where a product is not laid out, or there is another activation than gelu."""
-        products = [_ready(part) for layer in layers for part in _products(layer)]
+        products = [one for layer in layers for one in _ready(layer)]
         is_ready = all(one is not None and one.bias is not None for one in products)
         is_gelu = all(layer.activation_name == "gelu" for layer in layers)
         return cls(layers, dtype) if is_ready and is_gelu else None
@@ -114,30 +111,28 @@ def _layers(
     return x
 
 
-def _products(layer: Any) -> list[nn.Linear]:
-    """The first of the layers of each product."""
-    return [layer.query, layer.attention_out, layer.ffn_in, layer.ffn_out]
+def _linears(layer: Any) -> list[nn.Linear]:
+    return [one for side_by_side in layer.products for one in side_by_side]
 
 
 def _weighted(layer: Any) -> list[Any]:
     """All that has weights."""
-    return [*_products(layer), layer.key, layer.value, layer.attention_norm, layer.ffn_norm]
+    return [*_linears(layer), layer.attention_norm, layer.ffn_norm]
 
 
-def _ready(layer: nn.Linear) -> ReadyProduct | None:
-    ready: ReadyProduct | None = getattr(layer, "ready", None)
-    return ready
+def _ready(layer: Any) -> list[ReadyProduct | None]:
+    """Its products, in the order in which they are needed; None for one that is not laid out."""
+    return [getattr(first, "ready", None) for first, *_ in layer.products]
 
 
 def _parts(layer: Any) -> list[Tensor]:
     """Weights and biases in the order in which they are needed."""
-    qkv, out, wide, narrow = ([p.weight, p.bias] for p in map(_ready, _products(layer)) if p)
+    qkv, out, wide, narrow = ([one.weight, one.bias] for one in _ready(layer) if one)
     first, second = ([n.weight, n.bias] for n in (layer.attention_norm, layer.ffn_norm))
     return [*qkv, *out, *first, *wide, *narrow, *second]
 
 
 def _is_special(layer: Any) -> bool:
     """Whether something is attached to it, or somebody listens to what it gives."""
-    linears = (*_products(layer), layer.key, layer.value)
-    has_adapter = any(getattr(one, "adapter", None) is not None for one in linears)
+    has_adapter = any(getattr(one, "adapter", None) is not None for one in _linears(layer))
     return has_adapter or layer.prefix is not None or bool(layer._forward_hooks)

@@ -11,6 +11,7 @@ import torch
 from tailorbird.config import (
     LossSettings,
     MethodSettings,
+    ModelSettings,
     OptimizerSettings,
     Settings,
     TuningSettings,
@@ -125,6 +126,11 @@ class TuningPlan:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, for checkpoints and reports."""
         return asdict(self) | {"dtype": str(self.dtype).removeprefix("torch.")}
+
+    def settings_of(self, model: TextModel, settings: ModelSettings) -> dict[str, Any]:
+        """What a report says of *model* that was tuned so: JSON-ready, decided where it can be."""
+        decided = {"pooling": model.pooling, "method": self.method.name}
+        return asdict(settings) | self.to_json() | decided | {"answers_in": model.asked_in}
 
 
 def plan_tuning(
